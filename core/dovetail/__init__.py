@@ -1,0 +1,327 @@
+"""dovetail: a kernel that hosts plugins for LLM applications.
+
+This is the public face: everything a host or a plugin imports from the kernel. A name is loaded
+when it is first used, so that a command pays only for what it needs.
+"""
+
+# Not `from typing import TYPE_CHECKING`: that import alone doubles the time of `--version`.
+TYPE_CHECKING = False
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from dovetail.chat.accumulator import (
+        StreamingAccumulator as StreamingAccumulator,
+    )
+    from dovetail.chat.accumulator import (
+        StreamingToNonStreamingConverter as StreamingToNonStreamingConverter,
+    )
+    from dovetail.chat.answer import Answer as Answer
+    from dovetail.chat.answer import End as End
+    from dovetail.chat.chunks import (
+        StreamingChunk as StreamingChunk,
+    )
+    from dovetail.chat.chunks import (
+        ToolCallDelta as ToolCallDelta,
+    )
+    from dovetail.chat.messages import (
+        ChatMessage as ChatMessage,
+    )
+    from dovetail.chat.messages import (
+        ContentPart as ContentPart,
+    )
+    from dovetail.chat.messages import (
+        ImagePart as ImagePart,
+    )
+    from dovetail.chat.messages import (
+        MessageRole as MessageRole,
+    )
+    from dovetail.chat.messages import (
+        TextPart as TextPart,
+    )
+    from dovetail.chat.messages import (
+        ToolCall as ToolCall,
+    )
+    from dovetail.chat.providers import (
+        ChatProvider as ChatProvider,
+    )
+    from dovetail.chat.providers import (
+        EmbeddingProvider as EmbeddingProvider,
+    )
+    from dovetail.chat.requests import (
+        ChatRequest as ChatRequest,
+    )
+    from dovetail.chat.requests import (
+        EmbeddingRequest as EmbeddingRequest,
+    )
+    from dovetail.chat.requests import (
+        FunctionTool as FunctionTool,
+    )
+    from dovetail.chat.requests import (
+        ResponseFormat as ResponseFormat,
+    )
+    from dovetail.chat.requests import (
+        ToolChoice as ToolChoice,
+    )
+    from dovetail.chat.responses import (
+        ChatResponse as ChatResponse,
+    )
+    from dovetail.chat.responses import (
+        EmbeddingResponse as EmbeddingResponse,
+    )
+    from dovetail.chat.responses import (
+        FinishReason as FinishReason,
+    )
+    from dovetail.chat.responses import (
+        ModelInfo as ModelInfo,
+    )
+    from dovetail.chat.responses import (
+        Usage as Usage,
+    )
+    from dovetail.chat.runs import (
+        ChatSessionManager as ChatSessionManager,
+    )
+    from dovetail.chat.runs import (
+        Run as Run,
+    )
+    from dovetail.chat.runs import (
+        SessionStatus as SessionStatus,
+    )
+    from dovetail.chat.stream import ChatStream as ChatStream
+    from dovetail.component import (
+        Component as Component,
+    )
+    from dovetail.component import (
+        Settings as Settings,
+    )
+    from dovetail.component import (
+        Suggestion as Suggestion,
+    )
+    from dovetail.config.durations import Duration as Duration
+    from dovetail.context import (
+        ExecutionContext as ExecutionContext,
+    )
+    from dovetail.context import (
+        current_context as current_context,
+    )
+    from dovetail.errors import (
+        AuthenticationError as AuthenticationError,
+    )
+    from dovetail.errors import (
+        ConfigError as ConfigError,
+    )
+    from dovetail.errors import (
+        ConfigNotFound as ConfigNotFound,
+    )
+    from dovetail.errors import (
+        ContentFiltered as ContentFiltered,
+    )
+    from dovetail.errors import (
+        ContextTooLong as ContextTooLong,
+    )
+    from dovetail.errors import (
+        DovetailError as DovetailError,
+    )
+    from dovetail.errors import (
+        ErrorDetails as ErrorDetails,
+    )
+    from dovetail.errors import (
+        InvalidRequest as InvalidRequest,
+    )
+    from dovetail.errors import (
+        InvalidResponse as InvalidResponse,
+    )
+    from dovetail.errors import (
+        KernelBusy as KernelBusy,
+    )
+    from dovetail.errors import (
+        KernelClosed as KernelClosed,
+    )
+    from dovetail.errors import (
+        ModelNotFound as ModelNotFound,
+    )
+    from dovetail.errors import (
+        NotReady as NotReady,
+    )
+    from dovetail.errors import (
+        PluginError as PluginError,
+    )
+    from dovetail.errors import (
+        Problem as Problem,
+    )
+    from dovetail.errors import (
+        ProviderError as ProviderError,
+    )
+    from dovetail.errors import (
+        ProviderTimeout as ProviderTimeout,
+    )
+    from dovetail.errors import (
+        ProviderUnavailable as ProviderUnavailable,
+    )
+    from dovetail.errors import (
+        RateLimited as RateLimited,
+    )
+    from dovetail.errors import (
+        SessionBusy as SessionBusy,
+    )
+    from dovetail.errors import (
+        SessionConflict as SessionConflict,
+    )
+    from dovetail.errors import (
+        SessionError as SessionError,
+    )
+    from dovetail.errors import (
+        SessionForbidden as SessionForbidden,
+    )
+    from dovetail.errors import (
+        StartError as StartError,
+    )
+    from dovetail.errors import (
+        StreamInterrupted as StreamInterrupted,
+    )
+    from dovetail.hookspecs import hookimpl as hookimpl
+    from dovetail.hookspecs import hookspec as hookspec
+    from dovetail.host.host import Reload as Reload
+    from dovetail.host.records import (
+        Failure as Failure,
+    )
+    from dovetail.host.records import (
+        FailureStage as FailureStage,
+    )
+    from dovetail.host.records import (
+        PluginRecord as PluginRecord,
+    )
+    from dovetail.host.records import (
+        PluginState as PluginState,
+    )
+    from dovetail.ids import new_id as new_id
+    from dovetail.kernel import Kernel as Kernel
+    from dovetail.middleware import (
+        ChatCall as ChatCall,
+    )
+    from dovetail.middleware import (
+        EmbedCall as EmbedCall,
+    )
+    from dovetail.middleware import (
+        Middleware as Middleware,
+    )
+    from dovetail.middleware import (
+        TurnCall as TurnCall,
+    )
+    from dovetail.redaction import redact as redact
+    from dovetail.refs import Ref as Ref
+    from dovetail.sessions.manager import (
+        SessionManager as SessionManager,
+    )
+    from dovetail.sessions.manager import (
+        SessionOptions as SessionOptions,
+    )
+    from dovetail.sessions.memory import MemorySessionStore as MemorySessionStore
+    from dovetail.sessions.session import Session as Session
+    from dovetail.sessions.store import SessionStore as SessionStore
+    from dovetail.sync import SyncKernel as SyncKernel
+    from dovetail.sync import SyncStream as SyncStream
+
+_PLACES = {
+    "StreamingAccumulator": "dovetail.chat.accumulator",
+    "StreamingToNonStreamingConverter": "dovetail.chat.accumulator",
+    "Answer": "dovetail.chat.answer",
+    "End": "dovetail.chat.answer",
+    "StreamingChunk": "dovetail.chat.chunks",
+    "ToolCallDelta": "dovetail.chat.chunks",
+    "ChatMessage": "dovetail.chat.messages",
+    "ContentPart": "dovetail.chat.messages",
+    "ImagePart": "dovetail.chat.messages",
+    "MessageRole": "dovetail.chat.messages",
+    "TextPart": "dovetail.chat.messages",
+    "ToolCall": "dovetail.chat.messages",
+    "ChatProvider": "dovetail.chat.providers",
+    "EmbeddingProvider": "dovetail.chat.providers",
+    "ChatRequest": "dovetail.chat.requests",
+    "EmbeddingRequest": "dovetail.chat.requests",
+    "FunctionTool": "dovetail.chat.requests",
+    "ResponseFormat": "dovetail.chat.requests",
+    "ToolChoice": "dovetail.chat.requests",
+    "ChatResponse": "dovetail.chat.responses",
+    "EmbeddingResponse": "dovetail.chat.responses",
+    "FinishReason": "dovetail.chat.responses",
+    "ModelInfo": "dovetail.chat.responses",
+    "Usage": "dovetail.chat.responses",
+    "ChatSessionManager": "dovetail.chat.runs",
+    "Run": "dovetail.chat.runs",
+    "SessionStatus": "dovetail.chat.runs",
+    "ChatStream": "dovetail.chat.stream",
+    "Component": "dovetail.component",
+    "Settings": "dovetail.component",
+    "Suggestion": "dovetail.component",
+    "Duration": "dovetail.config.durations",
+    "ExecutionContext": "dovetail.context",
+    "current_context": "dovetail.context",
+    "AuthenticationError": "dovetail.errors",
+    "ConfigError": "dovetail.errors",
+    "ConfigNotFound": "dovetail.errors",
+    "ContentFiltered": "dovetail.errors",
+    "ContextTooLong": "dovetail.errors",
+    "DovetailError": "dovetail.errors",
+    "ErrorDetails": "dovetail.errors",
+    "InvalidRequest": "dovetail.errors",
+    "InvalidResponse": "dovetail.errors",
+    "KernelBusy": "dovetail.errors",
+    "KernelClosed": "dovetail.errors",
+    "ModelNotFound": "dovetail.errors",
+    "NotReady": "dovetail.errors",
+    "PluginError": "dovetail.errors",
+    "Problem": "dovetail.errors",
+    "ProviderError": "dovetail.errors",
+    "ProviderTimeout": "dovetail.errors",
+    "ProviderUnavailable": "dovetail.errors",
+    "RateLimited": "dovetail.errors",
+    "SessionBusy": "dovetail.errors",
+    "SessionConflict": "dovetail.errors",
+    "SessionError": "dovetail.errors",
+    "SessionForbidden": "dovetail.errors",
+    "StartError": "dovetail.errors",
+    "StreamInterrupted": "dovetail.errors",
+    "hookimpl": "dovetail.hookspecs",
+    "hookspec": "dovetail.hookspecs",
+    "Reload": "dovetail.host.host",
+    "Failure": "dovetail.host.records",
+    "FailureStage": "dovetail.host.records",
+    "PluginRecord": "dovetail.host.records",
+    "PluginState": "dovetail.host.records",
+    "new_id": "dovetail.ids",
+    "Kernel": "dovetail.kernel",
+    "ChatCall": "dovetail.middleware",
+    "EmbedCall": "dovetail.middleware",
+    "Middleware": "dovetail.middleware",
+    "TurnCall": "dovetail.middleware",
+    "redact": "dovetail.redaction",
+    "Ref": "dovetail.refs",
+    "SessionManager": "dovetail.sessions.manager",
+    "SessionOptions": "dovetail.sessions.manager",
+    "MemorySessionStore": "dovetail.sessions.memory",
+    "Session": "dovetail.sessions.session",
+    "SessionStore": "dovetail.sessions.store",
+    "SyncKernel": "dovetail.sync",
+    "SyncStream": "dovetail.sync",
+}
+
+__all__ = ["__version__", *_PLACES]  # noqa: PLE0604 - a test compares the two lists
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from the module it lives in."""
+    module = _PLACES.get(name)
+    if module is None:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    from importlib import import_module
+
+    value: object = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Public names, loaded or not."""
+    return sorted({*globals(), *_PLACES})

@@ -1,0 +1,1 @@
+"""A conversation turn: messages, requests, answers, providers, and runs in flight."""

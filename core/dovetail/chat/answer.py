@@ -1,0 +1,247 @@
+"""The answer to a call: complete, or its first chunk is here and the rest is coming."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from dovetail.chat.accumulator import StreamingAccumulator
+from dovetail.chat.chunks import chunks_of
+from dovetail.chat.messages import ChatMessage
+from dovetail.chat.responses import ChatResponse, FinishReason
+from dovetail.errors import DovetailError, ProviderError
+from dovetail.redaction import redact
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+
+    from dovetail.chat.chunks import StreamingChunk
+
+    Change = Callable[[StreamingChunk], StreamingChunk | None]
+    EndCallback = Callable[["End"], Awaitable[ChatResponse | None] | ChatResponse | None]
+
+log = structlog.get_logger("dovetail")
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How an answer ended."""
+
+    response: ChatResponse
+    """The whole answer, or what had come of it."""
+    error: BaseException | None = None
+    """None for a whole answer; a `CancelledError` if it was stopped."""
+
+
+class Answer:
+    """What `call_next` gives a middleware, and what a middleware returns.
+
+    `metadata` is copied into the response's own when the answer ends.
+    """
+
+    __slots__ = (
+        "_changes",
+        "_ends",
+        "_first",
+        "_response",
+        "_source",
+        "accumulator",
+        "metadata",
+        "model",
+        "provider",
+    )
+
+    def __init__(self, *, provider: str = "", model: str = "") -> None:
+        self._source: AsyncIterator[StreamingChunk] | None = None
+        self._first: StreamingChunk | None = None
+        self._response: ChatResponse | None = None
+        self._changes: list[Change] = []
+        self._ends: list[EndCallback] = []
+        self.accumulator: StreamingAccumulator | None = None
+        self.provider = provider
+        self.model = model
+        self.metadata: dict[str, Any] = {}
+
+    @classmethod
+    def of(cls, response: ChatResponse | str, *, provider: str = "", model: str = "") -> Answer:
+        """A complete answer, such as one from a cache."""
+        if isinstance(response, str):
+            response = ChatResponse(message=ChatMessage.assistant(response))
+        answer = cls(provider=provider, model=model)
+        answer._response = response
+        return answer
+
+    @classmethod
+    async def begin(
+        cls, source: AsyncIterator[StreamingChunk], *, provider: str = "", model: str = ""
+    ) -> Answer:
+        """An answer whose chunks come from `source`; returns when the first is there.
+
+        What `source` raises before that is raised here, as a `ProviderError` if it is none of ours.
+        """
+        answer = cls(provider=provider, model=model)
+        answer._source = source
+        try:
+            answer._first = await source.__anext__()
+        except StopAsyncIteration:
+            answer._response = StreamingAccumulator().response(provider=provider, model=model)
+            answer._source = None
+        except BaseException as error:
+            await _close(source)
+            failure = as_provider_error(error, provider, model)
+            if failure is error:
+                raise
+            raise failure from error
+        return answer
+
+    def each(self, change: Change) -> None:
+        """Pass every chunk through `change`, which returns it, another, or None to drop it."""
+        self._changes.append(change)
+
+    def on_end(self, callback: EndCallback) -> None:
+        """Call `callback` with the `End`, after all that asked before.
+
+        It may return another response to be kept and given to the host in place of this one;
+        chunks that a stream has handed on stay as they were. A `DovetailError` that it raises
+        fails a whole answer; anything else it raises is a mistake in its book-keeping, and logged.
+        """
+        self._ends.append(callback)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole answer is known: always so without streaming, else after the end."""
+        return self._response is not None
+
+    @property
+    def response(self) -> ChatResponse:
+        """The answer; after an error or a cancel what had come of it. Known once `complete`."""
+        if self._response is None:
+            message = "the answer is still coming: read its chunks to the end first"
+            raise DovetailError(message)
+        return self._response
+
+    async def read(self) -> ChatResponse:
+        """Read to the end and give the whole answer."""
+        if self._source is None and not self._changes:
+            await self._end(None)
+            return self.response
+        async for _chunk in self.chunks():
+            pass
+        return self.response
+
+    async def chunks(self) -> AsyncGenerator[StreamingChunk]:
+        """The chunks, changed as asked; once. The reader must `aclose()` if it stops early."""
+        self.accumulator = accumulator = StreamingAccumulator()
+        source = self._source if self._source is not None else _replay(self.response)
+        changes = self._changes
+        try:
+            chunk = self._first if self._first is not None else await source.__anext__()
+            while True:
+                changed = _apply(changes, chunk) if changes else chunk
+                if changed is not None:
+                    accumulator.add(changed)
+                    yield changed
+                chunk = await source.__anext__()
+        except StopAsyncIteration:
+            pass
+        except BaseException as error:
+            failure = as_provider_error(error, self.provider, self.model)
+            await _close(source)
+            await self._end(failure)
+            if failure is error:
+                raise
+            raise failure from error
+        await self._end(None)
+
+    async def aclose(self) -> None:
+        """Give up an answer that nobody reads; closes what it comes from."""
+        if self._source is not None:
+            await _close(self._source)
+
+    async def _end(self, given: BaseException | None) -> None:
+        error = given
+        self._response = self._accumulated(error)
+        if self.metadata:
+            response = self.response
+            metadata = {**response.metadata, **self.metadata}
+            self._response = response.model_copy(update={"metadata": metadata})
+        callbacks, self._ends = self._ends, []
+        for callback in callbacks:
+            try:
+                changed = callback(End(self.response, error))
+                if inspect.isawaitable(changed):
+                    changed = await changed
+            except DovetailError as refusal:
+                error = error or refusal
+            except Exception:
+                # One plugin's book-keeping must not take the answer from everybody else.
+                log.exception("an on_end callback failed", callback=repr(callback))
+            else:
+                if changed is not None:
+                    self._response = changed
+        if isinstance(error, DovetailError) and given is None:
+            raise error
+
+    def _accumulated(self, error: BaseException | None) -> ChatResponse:
+        accumulator = self.accumulator
+        if accumulator is None:
+            return self.response
+        if error is not None:
+            return accumulator.partial(_reason(error), provider=self.provider, model=self.model)
+        made = accumulator.response(provider=self.provider, model=self.model)
+        whole = self._response
+        if whole is None:
+            return made
+        # A whole answer went through `each`: what chunks do not carry stays as it was.
+        said = {"message": made.message, "finish_reason": made.finish_reason}
+        return whole.model_copy(update=said)
+
+
+def as_provider_error(error: BaseException, provider: str, model: str) -> BaseException:
+    """What to raise for something that came out of a provider.
+
+    Our own errors and a cancel that was asked for stay themselves; anything else, also a
+    `CancelledError` that nobody asked for, becomes a `ProviderError`.
+    """
+    if isinstance(error, ProviderError):
+        error.complete(provider=provider, model=model)
+        return error
+    if isinstance(error, (DovetailError, GeneratorExit, KeyboardInterrupt)):
+        return error
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            return error
+        return ProviderError("it cancelled itself", provider=provider, model=model)
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return ProviderError(f"it failed with {redact(what)}", provider=provider, model=model)
+
+
+def _reason(error: BaseException) -> FinishReason:
+    stopped = isinstance(error, (asyncio.CancelledError, GeneratorExit))
+    return FinishReason.CANCELLED if stopped else FinishReason.ERROR
+
+
+def _apply(changes: list[Change], chunk: StreamingChunk) -> StreamingChunk | None:
+    changed: StreamingChunk | None = chunk
+    for change in changes:
+        if changed is None:
+            return None
+        changed = change(changed)
+    return changed
+
+
+async def _replay(response: ChatResponse) -> AsyncGenerator[StreamingChunk]:
+    for chunk in chunks_of(response):
+        yield chunk
+
+
+async def _close(source: AsyncIterator[StreamingChunk]) -> None:
+    """Close what the chunks come from; an iterator that is no generator may have no `aclose`."""
+    aclose = getattr(source, "aclose", None)
+    if aclose is not None:
+        await aclose()

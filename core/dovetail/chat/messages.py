@@ -1,0 +1,94 @@
+"""What is said in a conversation."""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Model(BaseModel):
+    """The base of the chat models: immutable, no unknown fields, exact in JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_bytes="base64")
+
+
+class MessageRole(StrEnum):
+    """Who says it."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+class TextPart(Model):
+    """A piece of text in a message of several parts."""
+
+    type: Literal["text"] = "text"
+    text: str
+
+
+class ImagePart(Model):
+    """An image in a message: by `url` (http, https or data) or as base64 `data`."""
+
+    type: Literal["image"] = "image"
+    url: str = ""
+    """Where the image is; empty if `data` holds it."""
+    data: str = ""
+    """The image itself, base64."""
+    media_type: str = "image/png"
+    """The media type of `data`."""
+    detail: Literal["auto", "low", "high"] = "auto"
+    """How closely the model should look."""
+
+
+ContentPart = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+
+
+class ToolCall(Model):
+    """A model's wish to have a tool called."""
+
+    id: str
+    name: str
+    arguments: str = "{}"
+    """The arguments as the model wrote them: JSON text, perhaps not valid."""
+
+
+class ChatMessage(Model):
+    """One message. `content` is text, or parts where there is more than text."""
+
+    role: MessageRole
+    content: str | tuple[ContentPart, ...] = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """What the assistant wants called."""
+    tool_call_id: str = ""
+    """In a tool message: the call it answers."""
+    name: str = ""
+    """Who in that role, or which tool."""
+    reasoning: str = ""
+    """What the model thought before it spoke, where it shows that."""
+    refusal: str = ""
+    """The words of a refusal, where the model gives them apart."""
+    metadata: dict[str, Any] = {}
+
+    @property
+    def text(self) -> str:
+        """The text of all its parts."""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part.text for part in self.content if isinstance(part, TextPart))
+
+    @classmethod
+    def system(cls, text: str) -> "ChatMessage":
+        """A system message."""
+        return cls(role=MessageRole.SYSTEM, content=text)
+
+    @classmethod
+    def user(cls, content: str | tuple[ContentPart, ...]) -> "ChatMessage":
+        """A user's message."""
+        return cls(role=MessageRole.USER, content=content)
+
+    @classmethod
+    def assistant(cls, text: str) -> "ChatMessage":
+        """An assistant's message."""
+        return cls(role=MessageRole.ASSISTANT, content=text)

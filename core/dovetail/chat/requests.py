@@ -1,0 +1,68 @@
+"""What a provider is asked."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from dovetail.chat.messages import ChatMessage, Model
+
+
+class FunctionTool(Model):
+    """A function a model may call, as it is shown to the model."""
+
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] = {"type": "object", "properties": {}}
+    """JSON Schema of the arguments object."""
+    strict: bool = False
+    """Ask the provider to hold the model to the schema."""
+
+
+class ToolChoice(Model):
+    """The one function the model must call."""
+
+    name: str
+
+
+class ResponseFormat(Model):
+    """The form the answer must have."""
+
+    type: Literal["text", "json_object", "json_schema"] = "text"
+    name: str = "answer"
+    """A name for the schema; some providers want one."""
+    json_schema: dict[str, Any] | None = None
+    """JSON Schema of the answer, for `json_schema`."""
+    strict: bool = True
+
+
+class ChatRequest(Model):
+    """A request in the form every provider understands; None means the provider's default."""
+
+    messages: tuple[ChatMessage, ...]
+    model: str = ""
+    """`instance/model` for the kernel; a provider gets what follows the first slash."""
+    temperature: float | None = Field(default=None, ge=0)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    max_tokens: int | None = Field(default=None, ge=1)
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    tools: tuple[FunctionTool, ...] = ()
+    tool_choice: Literal["auto", "none", "required"] | ToolChoice | None = None
+    response_format: ResponseFormat | None = None
+    reasoning_effort: str | None = None
+    """How much to think first: `low`, `medium`, `high`, or what the provider knows."""
+    extras: dict[str, Any] = {}
+    """Fields of one provider's own, sent as they are."""
+    metadata: dict[str, Any] = {}
+    """For middleware and logs; never sent."""
+
+
+class EmbeddingRequest(Model):
+    """Texts to embed."""
+
+    input: tuple[str, ...] = Field(min_length=1)
+    model: str = ""
+    """`instance/model` for the kernel; a provider gets what follows the first slash."""
+    dimensions: int | None = Field(default=None, ge=1)
+    extras: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}

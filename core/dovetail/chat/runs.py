@@ -1,0 +1,265 @@
+"""Runs in flight and their cancellation.
+
+A run is one turn in flight; a session is the conversation it belongs to. Cancelling asks the run's
+task to stop, asks again after a grace time, and then reports the run as stuck. From the moment a
+run commits what came it cannot be cancelled any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from contextvars import ContextVar
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import structlog
+
+from dovetail.errors import KernelBusy, SessionForbidden
+from dovetail.ids import new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+log = structlog.get_logger("dovetail")
+
+REMEMBERED = 1024
+"""How many ended runs `get_session_status` still knows."""
+
+
+class SessionStatus(StrEnum):
+    """Where a run is."""
+
+    WAITING = "waiting"
+    """It waits for its session."""
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    COMMITTING = "committing"
+    """The answer is complete and being kept."""
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    STUCK = "stuck"
+    """It was asked to stop twice and has not."""
+    UNKNOWN = "unknown"
+    """No such run or session, or too long ago."""
+
+
+_ACTIVE = (
+    SessionStatus.WAITING,
+    SessionStatus.RUNNING,
+    SessionStatus.CANCELLING,
+    SessionStatus.COMMITTING,
+)
+
+
+class Run:
+    """One turn in flight."""
+
+    __slots__ = (
+        "_id",
+        "_loop",
+        "_manager",
+        "_salvage",
+        "_timer",
+        "_waiters",
+        "cancel_requested",
+        "on_stuck",
+        "session_id",
+        "stage",
+        "started",
+        "status",
+        "task",
+        "user_id",
+    )
+
+    def __init__(
+        self, manager: ChatSessionManager, session_id: str | None, user_id: str | None, stage: str
+    ) -> None:
+        self._manager = manager
+        self._id: str | None = None
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiters: list[asyncio.Future[None]] = []
+        self.session_id = session_id
+        self.user_id = user_id
+        self.stage = stage
+        self.started = time.monotonic()
+        self.status = SessionStatus.RUNNING
+        self.task: asyncio.Task[object] | None = None
+        self.cancel_requested = False
+        self.on_stuck: Callable[[], Coroutine[None, None, None]] | None = None
+
+    @property
+    def id(self) -> str:
+        """The run's id, made when first asked for."""
+        if self._id is None:
+            self._id = new_id()
+        return self._id
+
+    @property
+    def active(self) -> bool:
+        """Whether it has not ended."""
+        return self.status in _ACTIVE
+
+    def attach(self, task: asyncio.Task[object]) -> None:
+        """Let `task` be what the run does; the run ends when the task does.
+
+        The end is seen by a callback: a task cancelled before its first step runs no `finally`.
+        """
+        self.task = task
+        task.add_done_callback(self._task_done)
+
+    def cancel(self) -> bool:
+        """Ask it to stop. False if it has ended, or is past the point where it can be stopped."""
+        if self.status not in (SessionStatus.WAITING, SessionStatus.RUNNING):
+            return self.status is SessionStatus.CANCELLING
+        self.cancel_requested = True
+        self.status = SessionStatus.CANCELLING
+        # Not at once: a cancel from inside the task itself would be delivered at its next await,
+        # which may be in the commit.
+        self._loop.call_soon(self._deliver)
+        self._timer = self._loop.call_later(self._manager.cancel_grace, self._insist)
+        return True
+
+    def commit(self) -> None:
+        """From here on it cannot be cancelled."""
+        self.status = SessionStatus.COMMITTING
+        if self._timer is not None:
+            self._timer.cancel()
+
+    async def wait(self) -> None:
+        """Wait until it has ended or is stuck; being cancelled here does not touch the run."""
+        if self.active:
+            waiter = self._loop.create_future()
+            self._waiters.append(waiter)
+            await waiter
+
+    def end(self, status: SessionStatus) -> None:
+        """Note the end and wake whoever waits; the first call counts."""
+        if not self.active:
+            return
+        self.status = status
+        if self._timer is not None:
+            self._timer.cancel()
+        self._manager.forget(self)
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _deliver(self) -> None:
+        if self.status is SessionStatus.CANCELLING and self.task is not None:
+            self.task.cancel()
+
+    def _insist(self) -> None:
+        if self.status is SessionStatus.CANCELLING:
+            self._deliver()
+            self._timer = self._loop.call_later(self._manager.cancel_grace, self._give_up)
+
+    def _give_up(self) -> None:
+        if self.status is not SessionStatus.CANCELLING:
+            return
+        log.error(
+            "a run does not stop: a plugin swallows cancellation",
+            run_id=self.id,
+            session_id=self.session_id,
+        )
+        if self.on_stuck is None:
+            self.end(SessionStatus.STUCK)
+        else:
+            self._salvage = self._loop.create_task(self.on_stuck())
+            self._salvage.add_done_callback(lambda _: self.end(SessionStatus.STUCK))
+
+    def _task_done(self, task: asyncio.Task[object]) -> None:
+        if task.cancelled():
+            self.end(SessionStatus.CANCELLED)
+        elif task.exception() is not None:
+            self.end(SessionStatus.FAILED)
+        else:
+            self.end(SessionStatus.CANCELLED if self.cancel_requested else SessionStatus.COMPLETED)
+
+
+current_run: ContextVar[Run | None] = ContextVar("dovetail_run", default=None)
+"""The run whose task this is, or that started it."""
+
+
+class ChatSessionManager:
+    """The runs in flight, by run and by session."""
+
+    def __init__(self, *, cancel_grace: float = 2.0, max_runs: int = 10_000) -> None:
+        self.cancel_grace = cancel_grace
+        self.max_runs = max_runs
+        self._runs: set[Run] = set()
+        self._ended: OrderedDict[str, tuple[str | None, SessionStatus]] = OrderedDict()
+
+    def register_session(
+        self,
+        task: asyncio.Task[object] | None = None,
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        stage: str = "response",
+    ) -> Run:
+        """Take a run in. Without `task` the caller attaches one.
+
+        Raises:
+            KernelBusy: `max_runs` are in flight.
+        """
+        if len(self._runs) >= self.max_runs:
+            message = f"{self.max_runs} turns are in flight, the limit `max_turns` of [kernel]"
+            raise KernelBusy(message)
+        run = Run(self, session_id, user_id, stage)
+        self._runs.add(run)
+        if task is not None:
+            run.attach(task)
+        return run
+
+    def cancel_session(self, id_: str, *, user_id: str | None = None) -> bool:
+        """Stop the run of this id, or every run of this session.
+
+        Returns at once, with whether anything was asked to stop; `Run.wait` waits.
+
+        Raises:
+            SessionForbidden: it is another user's.
+        """
+        return any([run.cancel() for run in self._find(id_, user_id)])  # noqa: C419 - all are asked
+
+    def get_session_status(self, id_: str, *, user_id: str | None = None) -> SessionStatus:
+        """Where the run of this id is, or the latest run of this session."""
+        found = self._find(id_, user_id)
+        if found:
+            return max(found, key=lambda run: run.started).status
+        owner, status = self._ended.get(id_, (user_id, SessionStatus.UNKNOWN))
+        _check_owner(id_, owner, user_id)
+        return status
+
+    def get_active_session_count(self) -> int:
+        """How many runs are in flight."""
+        return len(self._runs)
+
+    def runs(self) -> list[Run]:
+        """The runs in flight, oldest first."""
+        return sorted(self._runs, key=lambda run: run.started)
+
+    def forget(self, run: Run) -> None:
+        """Take a run that ended out; its last status is remembered for a while."""
+        self._runs.discard(run)
+        for key in (run._id, run.session_id):  # noqa: SLF001 - asking for `id` would make one
+            if key is not None:
+                self._ended[key] = (run.user_id, run.status)
+                self._ended.move_to_end(key)
+        while len(self._ended) > REMEMBERED:
+            self._ended.popitem(last=False)
+
+    def _find(self, id_: str, user_id: str | None) -> list[Run]:
+        found = [run for run in self._runs if id_ in (run.session_id, run._id)]  # noqa: SLF001 - as above
+        for run in found:
+            _check_owner(id_, run.user_id, user_id)
+        return found
+
+
+def _check_owner(id_: str, owner: str | None, user_id: str | None) -> None:
+    if owner != user_id:
+        message = f"`{id_}` belongs to another user"
+        raise SessionForbidden(message)

@@ -1,0 +1,239 @@
+"""Everything dovetail raises.
+
+::
+
+    DovetailError
+    ├── StartError                 the kernel could not start; holds every problem and failure
+    │   └── ConfigError            only the config is at fault
+    │       └── ConfigNotFound     there is no config file
+    ├── KernelClosed               the kernel is not open, or not any more
+    ├── KernelBusy                 too many turns are in flight
+    ├── PluginError                a plugin does not keep the contract
+    │   └── NotReady               raised by `start()`: not now, perhaps later
+    ├── SessionError
+    │   ├── SessionBusy            another turn holds the session
+    │   ├── SessionConflict        somebody else changed its state meanwhile
+    │   └── SessionForbidden       it belongs to another user
+    └── ProviderError              a model call failed
+        ├── AuthenticationError
+        ├── RateLimited
+        ├── InvalidRequest
+        │   ├── ContextTooLong
+        │   ├── ContentFiltered
+        │   └── ModelNotFound
+        ├── ProviderUnavailable
+        │   └── ProviderTimeout
+        ├── StreamInterrupted
+        └── InvalidResponse
+
+A message says what is wrong, where, why and what to do, and never holds a secret.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dovetail.chat.responses import ChatResponse
+    from dovetail.host.records import Failure
+
+
+class DovetailError(Exception):
+    """The root of all errors that dovetail raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in the config."""
+
+    message: str
+    """What is wrong and what was expected."""
+    where: str = ""
+    """The place, such as `dovetail.toml:12 [providers.ollama] base_url`."""
+    hint: str = ""
+    """What to do about it."""
+
+    def __str__(self) -> str:
+        """One or two lines for a person: place and message, then the hint."""
+        text = f"{self.where}: {self.message}" if self.where else self.message
+        return f"{text}\n    → {self.hint}" if self.hint else text
+
+
+class StartError(DovetailError):
+    """The kernel could not start, or refused a reload; all the reasons at once.
+
+    `problems` are mistakes in the config, `failures` are plugins that broke.
+    """
+
+    def __init__(self, problems: Sequence[Problem] = (), failures: Sequence[Failure] = ()) -> None:
+        self.problems = tuple(problems)
+        self.failures = tuple(failures)
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        items = [str(item) for item in (*self.problems, *self.failures)]
+        if len(items) == 1:
+            return items[0]
+        return f"{len(items)} things are wrong:\n" + "\n".join(f"  • {item}" for item in items)
+
+
+class ConfigError(StartError):
+    """The config is wrong; `problems` holds every mistake found."""
+
+
+class ConfigNotFound(ConfigError):
+    """There is no config file where one was looked for."""
+
+
+class KernelClosed(DovetailError):
+    """The kernel was used before it was opened or after it was closed."""
+
+
+class KernelBusy(DovetailError):
+    """As many turns are in flight as `max_turns` of `[kernel]` allows."""
+
+
+class PluginError(DovetailError):
+    """A plugin does not keep the contract of `hookspecs.py`."""
+
+
+class NotReady(PluginError):
+    """Raised by a component's `start()` when what it needs is not there yet.
+
+    An optional component that says so is tried again in the background.
+    """
+
+
+class SessionError(DovetailError):
+    """A session cannot be used as asked."""
+
+
+class SessionBusy(SessionError):
+    """Too many turns wait for this session, or one waited too long."""
+
+
+class SessionConflict(SessionError):
+    """The session's state was changed by somebody else since it was read."""
+
+
+class SessionForbidden(SessionError):
+    """The session belongs to another user."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorDetails:
+    """What is known of a failed model call."""
+
+    status: int | None = None
+    """The HTTP status, where there was one."""
+    provider: str = ""
+    """The provider's instance name in the config."""
+    model: str = ""
+    """The model as it was asked for."""
+    request_id: str = ""
+    """The id that the other side gave the request, else ours."""
+    retry_after: float | None = None
+    """Seconds after which the other side says to try again."""
+    nearest: tuple[str, ...] = ()
+    """Names near the one that was not found."""
+
+
+class ProviderError(DovetailError):
+    """A model call failed. `details` is frozen; the cause is in `__cause__`.
+
+    `response` is what had come of the answer, if anything had.
+    """
+
+    response: ChatResponse | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        provider: str = "",
+        model: str = "",
+        request_id: str = "",
+        retry_after: float | None = None,
+        nearest: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self._details = ErrorDetails(
+            status, provider, model, request_id, retry_after, tuple(nearest)
+        )
+
+    @property
+    def details(self) -> ErrorDetails:
+        """What is known of the call."""
+        return self._details
+
+    def complete(
+        self,
+        *,
+        provider: str = "",
+        model: str = "",
+        request_id: str = "",
+        nearest: Sequence[str] = (),
+    ) -> None:
+        """Fill in details the raiser did not know; what is there stays."""
+        known = self._details
+        self._details = replace(
+            known,
+            provider=known.provider or provider,
+            model=known.model or model,
+            request_id=known.request_id or request_id,
+            nearest=known.nearest or tuple(nearest),
+        )
+
+    def __str__(self) -> str:
+        """The message, with the instance it came from in front and near names behind."""
+        text = self.message
+        if self._details.provider:
+            text = f"{self._details.provider}: {text}"
+        if self._details.nearest:
+            text += "; did you mean " + " or ".join(f"`{n}`" for n in self._details.nearest) + "?"
+        return text
+
+
+class AuthenticationError(ProviderError):
+    """The key is missing, wrong or not allowed to do this."""
+
+
+class RateLimited(ProviderError):
+    """Too many requests or tokens; see `details.retry_after`."""
+
+
+class InvalidRequest(ProviderError):
+    """The request can never succeed as it is."""
+
+
+class ContextTooLong(InvalidRequest):
+    """The messages do not fit the model's context window."""
+
+
+class ContentFiltered(InvalidRequest):
+    """The provider refused the content."""
+
+
+class ModelNotFound(InvalidRequest):
+    """No such provider instance or model."""
+
+
+class ProviderUnavailable(ProviderError):
+    """The provider cannot be reached or cannot answer now."""
+
+
+class ProviderTimeout(ProviderUnavailable):
+    """The provider took longer than its limit."""
+
+
+class StreamInterrupted(ProviderError):
+    """The answer ended before it was complete."""
+
+
+class InvalidResponse(ProviderError):
+    """The provider's answer cannot be understood."""

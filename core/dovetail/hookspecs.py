@@ -1,0 +1,67 @@
+"""The contract: every hook the kernel calls, on one page.
+
+A plugin is a module named by an entry point in the group `dovetail.v1`; the entry point's name is
+the plugin's id. The kernel imports it only if the config names it, and calls its hooks once, at
+start-up. Hooks return classes, never instances: settings are checked before anything is made.
+An implementation may take fewer arguments than its spec. A hook that is not here is an error.
+
+::
+
+    from dovetail import hookimpl
+
+
+    @hookimpl
+    def providers():
+        return [MyProvider]
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+    from dovetail.chat.providers import Provider
+    from dovetail.middleware import Middleware
+    from dovetail.sessions.store import SessionStore
+
+PROJECT = "dovetail"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def providers() -> Sequence[type[Provider]]:  # type: ignore[empty-body]
+    """Classes that answer: `ChatProvider`, `EmbeddingProvider`; one class may be both.
+
+    Called once when the plugin is loaded. A class acts for each `[providers.NAME]` that uses it.
+    """
+
+
+@hookspec
+def middleware() -> Sequence[type[Middleware]]:  # type: ignore[empty-body]
+    """`Middleware` classes. Called once when the plugin is loaded.
+
+    A class acts for each `[[middleware]]` that uses it, in the order of the config.
+    """
+
+
+@hookspec
+def session_stores() -> Sequence[type[SessionStore]]:  # type: ignore[empty-body]
+    """`SessionStore` classes. Called once when the plugin is loaded.
+
+    The one that `[sessions]` uses keeps the sessions.
+    """
+
+
+@hookspec
+def hookspecs() -> Sequence[ModuleType | type]:  # type: ignore[empty-body]
+    """Modules or classes with more specs, for a plugin that hosts plugins.
+
+    Called before any other hook, on all plugins. What other plugins answer to such a hook comes
+    from `Kernel.collect("hook_name")`.
+    """

@@ -1,0 +1,1 @@
+"""Finding, choosing, loading, starting and stopping plugins."""

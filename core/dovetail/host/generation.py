@@ -1,0 +1,207 @@
+"""One generation of the host: the components of one reading of the config, composed into chains.
+
+A running turn keeps the generation it began with; a reload makes another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import structlog
+
+from dovetail.chat.answer import Answer, as_provider_error
+from dovetail.chat.providers import ChatProvider, EmbeddingProvider, Provider, overrides
+from dovetail.config.nearest import nearest
+from dovetail.errors import InvalidResponse, ModelNotFound
+from dovetail.middleware import ChatCall, EmbedCall, Middleware, compose
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from dovetail.chat.responses import EmbeddingResponse, ModelInfo
+    from dovetail.config import Config
+    from dovetail.host.lifecycle import Instance
+    from dovetail.host.options import ChatOptions, KernelOptions
+    from dovetail.host.records import Failure
+    from dovetail.middleware import TurnCall
+    from dovetail.sessions.manager import SessionOptions
+
+log = structlog.get_logger("dovetail")
+
+P = TypeVar("P", bound=Provider)
+
+
+class Generation:
+    """Components by name, and the chains that calls go through."""
+
+    def __init__(
+        self,
+        config: Config,
+        kernel: KernelOptions,
+        chat: ChatOptions,
+        sessions: SessionOptions,
+        instances: Sequence[Instance],
+        quarantined: Sequence[Failure],
+    ) -> None:
+        self.config = config
+        self.kernel = kernel
+        self.chat = chat
+        self.sessions = sessions
+        self.instances = tuple(instances)
+        self.quarantined = tuple(quarantined)
+        self.users = 0
+        """Turns in flight that began with this generation."""
+        self.retired = asyncio.Event()
+        """Set when it is not the current one any more and no turn uses it."""
+        self.current = True
+        for instance in self.instances:
+            instance.holders += 1
+        self.providers = {
+            i.planned.entry.name: cast("Provider", i.component)
+            for i in self.instances
+            if i.planned.entry.kind == "provider"
+        }
+        self._compose()
+
+    def _compose(self) -> None:
+        order = {entry.name: place for place, entry in enumerate(self.config.middleware)}
+        chosen = [i for i in self.instances if i.planned.entry.kind == "middleware"]
+        chosen.sort(key=lambda i: order.get(i.planned.entry.name, 0))
+        middleware = [cast("Middleware", i.component) for i in chosen]
+        self.middleware = tuple(middleware)
+        self.call_turn: Callable[[TurnCall], Awaitable[Answer]] = compose(
+            middleware, "turn", _ask_turn
+        )
+        self.call_chat: Callable[[ChatCall], Awaitable[Answer]] = compose(
+            middleware, "chat", self._ask_provider
+        )
+        self.call_embed: Callable[[EmbedCall], Awaitable[EmbeddingResponse]] = compose(
+            middleware, "embed", self._ask_embedding
+        )
+
+    def enter(self) -> None:
+        """A turn begins with it."""
+        self.users += 1
+
+    def leave(self) -> None:
+        """A turn that began with it has ended."""
+        self.users -= 1
+        self._check_retired()
+
+    def retire(self) -> None:
+        """Another one is current from now on."""
+        self.current = False
+        self._check_retired()
+
+    def _check_retired(self) -> None:
+        if not self.current and self.users == 0:
+            self.retired.set()
+
+    async def models(self) -> list[ModelInfo]:
+        """The models of every instance, as `instance/model`; asked all together."""
+        answers = await asyncio.gather(
+            *(provider.models() for provider in self.providers.values()), return_exceptions=True
+        )
+        found: list[ModelInfo] = []
+        for name, answer in zip(self.providers, answers, strict=True):
+            if isinstance(answer, Exception):
+                log.warning("an instance cannot list its models", instance=name, error=str(answer))
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                found += (m.model_copy(update={"id": f"{name}/{m.id}"}) for m in answer)
+        return found
+
+    def find(self, model: str, default: str, kind: type[P], key: str) -> tuple[str, P, str]:
+        """The instance's name, the instance, and what follows the first slash of `model`.
+
+        Raises:
+            ModelNotFound: there is no such instance, or it is not of this kind.
+        """
+        chosen = model or default or self._only(kind)
+        if not chosen:
+            message = (
+                f"no model was named: give one as instance/model, or set `{key}` in [chat] "
+                f"(instances: {self._names(kind)})"
+            )
+            raise ModelNotFound(message)
+        name, _, rest = chosen.partition("/")
+        provider = self.providers.get(name)
+        if isinstance(provider, kind):
+            return name, provider, rest
+        if provider is not None:
+            message = f"`{name}` is no {kind.__name__} (instances that are: {self._names(kind)})"
+            raise ModelNotFound(message, model=chosen)
+        raise self._unknown(chosen, name, kind)
+
+    def find_chat(self, model: str) -> tuple[str, ChatProvider, str]:
+        """The chat provider for `model` (empty: the config's), as `find` gives it."""
+        return self.find(model, self.chat.model, ChatProvider, "model")
+
+    def find_embedding(self, model: str) -> tuple[str, EmbeddingProvider, str]:
+        """The embedding provider for `model` (empty: the config's), as `find` gives it."""
+        kind: type[EmbeddingProvider] = EmbeddingProvider  # type: ignore[type-abstract]
+        return self.find(model, self.chat.embedding_model, kind, "embedding_model")
+
+    def _unknown(self, chosen: str, name: str, kind: type[Provider]) -> ModelNotFound:
+        broken = next((f for f in self.quarantined if f"[providers.{name}]" in f.component), None)
+        if broken is not None:
+            return ModelNotFound(f"`{name}` is out of order: {broken}", model=chosen)
+        near = nearest(name, self.providers)
+        suggestion = (f"{near}/{chosen.partition('/')[2]}".rstrip("/"),) if near else ()
+        message = (
+            f"there is no provider instance `{name}` for the model `{chosen}` "
+            f"(instances: {self._names(kind)}); add a table [providers.{name}], and install its "
+            f"plugin if it is missing (by its usual name: pip install dovetail-{name})"
+        )
+        return ModelNotFound(message, model=chosen, nearest=suggestion)
+
+    def _names(self, kind: type[Provider]) -> str:
+        fitting = [name for name, p in self.providers.items() if isinstance(p, kind)]
+        return ", ".join(f"`{name}`" for name in fitting) or "none"
+
+    def _only(self, kind: type[Provider]) -> str:
+        fitting = [name for name, p in self.providers.items() if isinstance(p, kind)]
+        return fitting[0] if len(fitting) == 1 else ""
+
+    async def _ask_provider(self, call: ChatCall) -> Answer:
+        name, model = call.provider, call.request.model
+        provider = self._provider(name, ChatProvider)
+        if call.stream or not overrides(provider, ChatProvider, "send_message"):
+            source = provider.send_message_stream(call.request, call.context)
+            return await Answer.begin(source, provider=name, model=model)
+        try:
+            response = await provider.send_message(call.request, call.context)
+        except BaseException as error:
+            failure = as_provider_error(error, name, model)
+            if failure is error:
+                raise
+            raise failure from error
+        return Answer.of(response, provider=name, model=model)
+
+    async def _ask_embedding(self, call: EmbedCall) -> EmbeddingResponse:
+        name, model = call.provider, call.request.model
+        provider = self._provider(name, EmbeddingProvider)  # type: ignore[type-abstract]
+        try:
+            response = await provider.embed(call.request, call.context)
+        except BaseException as error:
+            failure = as_provider_error(error, name, model)
+            if failure is error:
+                raise
+            raise failure from error
+        if len(response.embeddings) != len(call.request.input):
+            message = (
+                f"it gave {len(response.embeddings)} vectors for {len(call.request.input)} texts"
+            )
+            raise InvalidResponse(message, provider=name, model=model)
+        return response.model_copy(
+            update={"provider": name, "model": response.model or call.request.model}
+        )
+
+    def _provider(self, name: str, kind: type[P]) -> P:
+        return self.find(name, "", kind, "model")[1]
+
+
+def _ask_turn(call: TurnCall) -> Awaitable[Answer]:
+    return call.ask(call)

@@ -1,0 +1,300 @@
+"""The host: from config files to running components, and from one generation to the next."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import structlog
+
+from dovetail.config import read_entries
+from dovetail.config.validate import validate
+from dovetail.errors import ConfigError, NotReady, StartError
+from dovetail.host.generation import Generation
+from dovetail.host.lifecycle import Instance, start_all, stop_all
+from dovetail.host.loading import PluginLoader
+from dovetail.host.options import ChatOptions, KernelOptions
+from dovetail.host.planning import Planned, make_plan
+from dovetail.host.records import PluginState
+from dovetail.sessions.manager import SessionOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic import BaseModel
+
+    from dovetail.config import Config, RawConfig
+    from dovetail.errors import Problem
+    from dovetail.host.records import Failure, PluginRecord
+    from dovetail.sessions.store import SessionStore
+
+log = structlog.get_logger("dovetail")
+
+LONGEST_RETRY = 60.0
+"""Seconds between two tries of a component that is not ready, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """What a reload did, by the tables' names."""
+
+    started: tuple[str, ...]
+    stopped: tuple[str, ...]
+    """These stop when no running turn uses them any more."""
+    kept: tuple[str, ...]
+    needs_restart: tuple[str, ...]
+    """These were changed in the config but cannot be replaced while running."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One reading of the config, valid as far as the kernel's own keys go."""
+
+    config: Config
+    kernel: KernelOptions
+    chat: ChatOptions
+    sessions: SessionOptions
+    problems: tuple[Problem, ...]
+
+
+class Host:
+    """Owns every component that runs."""
+
+    def __init__(self, records: dict[str, PluginRecord]) -> None:
+        self.records = records
+        self.loader = PluginLoader(records)
+        self._running: list[Instance] = []
+        self._generation: Generation | None = None
+        self._retries: dict[str, asyncio.Task[None]] = {}
+        self._retirements: set[asyncio.Task[None]] = set()
+        self._changing = asyncio.Lock()
+
+    @property
+    def generation(self) -> Generation:
+        """The current generation."""
+        assert self._generation is not None  # noqa: S101 - the kernel opens it first
+        return self._generation
+
+    @property
+    def store(self) -> SessionStore:
+        """The session store; it stays the same as long as the host runs."""
+        found = next(i for i in self._running if i.planned.entry.kind == "sessions")
+        return cast("SessionStore", found.component)
+
+    async def open(self, raw: RawConfig) -> None:
+        """Load and start what the config names.
+
+        Raises:
+            ConfigError: the config is wrong; all mistakes at once.
+            StartError: plugins broke that the config needs; all of them, and all mistakes.
+        """
+        try:
+            reading, planned, quarantined = await self._plan(raw)
+            failed = await start_all(planned, {}, reading.kernel.start_timeout, self._running)
+            self._adopt(reading, self._running, failed, quarantined)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def reload(self, raw: RawConfig) -> Reload:
+        """Swap in what changed; running turns finish with what they began with.
+
+        Raises:
+            StartError: the new config cannot be used; nothing has changed.
+        """
+        async with self._changing:
+            old = self.generation
+            reading, planned, quarantined = await self._plan(raw)
+            kept, fresh, stuck = self._compare(planned, old)
+            if reading.sessions != old.sessions:
+                stuck = sorted({*stuck, "[sessions]"})
+            limit = reading.kernel.start_timeout
+            started: list[Instance] = []
+            providers = {
+                i.planned.entry.name: i.component
+                for i in kept
+                if i.planned.entry.kind == "provider"
+            }
+            try:
+                failed = await start_all(fresh, providers, limit, started)
+                self._adopt(reading, [*kept, *started], failed, quarantined)
+            except BaseException:
+                await stop_all(started, reading.kernel.stop_timeout)
+                raise
+            self._running.extend(started)
+            self._retire(old)
+            stopped = [i for i in old.instances if i not in self.generation.instances]
+            return Reload(_tables(started), _tables(stopped), _tables(kept), tuple(stuck))
+
+    async def close(self) -> list[Failure]:
+        """Stop everything, in reverse order; gives what failed to stop."""
+        tasks = [*self._retries.values(), *self._retirements]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        limit = self._generation.kernel.stop_timeout if self._generation else 10.0
+        running, self._running = self._running, []
+        failures = await stop_all(running, limit)
+        for instance in running:
+            instance.planned.record.state = PluginState.STOPPED
+        return failures
+
+    async def _plan(self, raw: RawConfig) -> tuple[_Reading, list[Planned], list[Failure]]:
+        reading = _read(raw)
+        plan = await make_plan(reading.config, self.loader, reading.kernel.import_timeout)
+        problems = (*reading.problems, *plan.problems)
+        if plan.failures:
+            raise StartError(problems, plan.failures)
+        if problems:
+            raise ConfigError(problems)
+        return reading, plan.planned, plan.quarantined
+
+    def _adopt(
+        self,
+        reading: _Reading,
+        instances: Sequence[Instance],
+        failed: Sequence[tuple[Planned, Failure]],
+        quarantined: Sequence[Failure],
+    ) -> None:
+        """Make a generation of what runs current, unless something failed that must work."""
+        fatal = [failure for planned, failure in failed if not planned.entry.optional]
+        if fatal:
+            raise StartError((), fatal)
+        absent = [failure for _, failure in failed]
+        for failure in (*quarantined, *absent):
+            log.warning("an optional component is out of order", failure=str(failure))
+        self._generation = Generation(
+            reading.config,
+            reading.kernel,
+            reading.chat,
+            reading.sessions,
+            instances,
+            [*quarantined, *absent],
+        )
+        self._retry_later([(p, f) for p, f in failed if isinstance(f.cause, NotReady)])
+
+    def _compare(
+        self, planned: Sequence[Planned], old: Generation
+    ) -> tuple[list[Instance], list[Planned], list[str]]:
+        """What goes on running, what must be started, and what cannot be replaced."""
+        running = {(i.planned.entry.kind, i.planned.entry.name): i for i in old.instances}
+        kept: list[Instance] = []
+        fresh: list[Planned] = []
+        stuck: list[str] = []
+        changed: set[str] = set()
+        for plan in _providers_first(planned):
+            instance = running.get((plan.entry.kind, plan.entry.name))
+            if plan.entry.kind == "sessions":
+                instance = next(i for i in old.instances if i.planned.entry.kind == "sessions")
+            if instance and instance.planned.same(plan) and not plan.needs & changed:
+                kept.append(instance)
+            elif instance and (plan.component.exclusive or plan.entry.kind == "sessions"):
+                kept.append(instance)
+                stuck.append(table_of(plan))
+            else:
+                fresh.append(plan)
+                changed.add(plan.entry.name)
+        return kept, fresh, stuck
+
+    def _retire(self, old: Generation) -> None:
+        old.retire()
+        task = asyncio.create_task(self._stop_unused(old))
+        self._retirements.add(task)
+        task.add_done_callback(self._retirements.discard)
+
+    async def _stop_unused(self, old: Generation) -> None:
+        """Once no turn uses `old`, stop what no other generation has."""
+        await old.retired.wait()
+        unused = []
+        for instance in old.instances:
+            instance.holders -= 1
+            if instance.holders == 0:
+                self._running.remove(instance)
+                unused.append(instance)
+        await stop_all(unused, old.kernel.stop_timeout)
+
+    def _retry_later(self, failed: Sequence[tuple[Planned, Failure]]) -> None:
+        for task in self._retries.values():
+            task.cancel()
+        self._retries = {
+            table_of(planned): asyncio.create_task(self._retry(planned, failure))
+            for planned, failure in failed
+        }
+
+    async def _retry(self, planned: Planned, failure: Failure) -> None:
+        """Start a component that was not ready again and again, and take it in when it is."""
+        pause = self.generation.kernel.retry_interval
+        while True:
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_RETRY)
+            async with self._changing:
+                if await self._try_again(planned, failure):
+                    return
+
+    async def _try_again(self, planned: Planned, failure: Failure) -> bool:
+        old = self.generation
+        started: list[Instance] = []
+        try:
+            failed = await start_all([planned], old.providers, old.kernel.start_timeout, started)
+            if failed:
+                return not isinstance(failed[0][1].cause, NotReady)
+        except BaseException:
+            await stop_all(started, old.kernel.stop_timeout)
+            raise
+        self._running.extend(started)
+        self._generation = Generation(
+            old.config,
+            old.kernel,
+            old.chat,
+            old.sessions,
+            [*old.instances, *started],
+            [known for known in old.quarantined if known is not failure],
+        )
+        self._retire(old)
+        log.info("an optional component is ready now", table=table_of(planned))
+        return True
+
+
+def table_of(planned: Planned) -> str:
+    """How a component's table is written in the config."""
+    entry = planned.entry
+    if entry.kind == "provider":
+        return f"[providers.{entry.name}]"
+    return "[sessions]" if entry.kind == "sessions" else f"[[middleware]] {entry.name}"
+
+
+def _tables(instances: Sequence[Instance]) -> tuple[str, ...]:
+    return tuple(table_of(instance.planned) for instance in instances)
+
+
+def _providers_first(planned: Sequence[Planned]) -> list[Planned]:
+    """In an order in which what a component needs comes before it."""
+    ordered: list[Planned] = []
+    waiting = list(planned)
+    while waiting:
+        coming = {p.entry.name for p in waiting if p.entry.kind == "provider"}
+        ordered.extend(p for p in waiting if not p.needs & coming)
+        waiting = [p for p in waiting if p.needs & coming]
+    return ordered
+
+
+def _read(raw: RawConfig) -> _Reading:
+    config, problems = read_entries(raw)
+    found = list(problems)
+
+    def options(model: type[BaseModel], values: dict[str, object], table: str) -> BaseModel:
+        valid, mistakes = validate(model, values, config=raw, path=(table,))
+        found.extend(mistakes)
+        return valid if valid is not None else model()
+
+    kernel = options(KernelOptions, config.kernel, "kernel")
+    chat = options(ChatOptions, config.chat, "chat")
+    sessions = options(SessionOptions, config.session_options, "sessions")
+    return _Reading(
+        config,
+        cast("KernelOptions", kernel),
+        cast("ChatOptions", chat),
+        cast("SessionOptions", sessions),
+        tuple(found),
+    )

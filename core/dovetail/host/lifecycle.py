@@ -1,0 +1,181 @@
+"""Components that run: started together where they can be, stopped in reverse.
+
+`start()` and `stop()` of a component run in one task of its own: libraries built on anyio insist
+that what one task opens, the same task closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from dovetail.errors import NotReady, PluginError
+from dovetail.host.records import FailureStage, PluginState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dovetail.component import Component
+    from dovetail.host.planning import Planned
+    from dovetail.host.records import Failure
+
+log = structlog.get_logger("dovetail")
+
+ABANDON_SECONDS = 1.0
+"""How long a task that was cancelled may take to end before the host goes on without it."""
+
+
+class Instance:
+    """One component that runs, and the task that owns it."""
+
+    def __init__(self, planned: Planned) -> None:
+        self.planned = planned
+        self.component = planned.component()
+        self.component.instance = planned.entry.name
+        if planned.settings is not None:
+            self.component.settings = planned.settings  # type: ignore[attr-defined]
+        self.holders = 0
+        """How many generations have it."""
+        self._task: asyncio.Task[None] | None = None
+        self._started: asyncio.Future[None] | None = None
+        self._stop = asyncio.Event()
+        self._stop_error: BaseException | None = None
+
+    async def start(self, limit: float) -> None:
+        """Start it within `limit` seconds; raises what `start()` raised, or `PluginError`."""
+        self._started = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._live(), name=f"dovetail {self.planned.entry.name}")
+        done, _ = await asyncio.wait([self._started], timeout=limit)
+        if not done:
+            await self._abandon(limit)
+            message = f"`start()` took longer than {limit:g} s"
+            raise PluginError(message)
+        try:
+            self._started.result()
+        except BaseException:
+            # `stop()` is owed all the same; it runs now, in the same task.
+            await self.stop(limit)
+            raise
+
+    async def stop(self, limit: float) -> Failure | None:
+        """Stop it within `limit` seconds; a failure is returned, not raised."""
+        if self._task is None or self._started is None:
+            return None
+        self._stop.set()
+        if not self._started.done():
+            self._task.cancel()  # whoever waited for the start has gone
+        done, _ = await asyncio.wait([self._task], timeout=limit)
+        if not done:
+            await self._abandon(ABANDON_SECONDS)
+            self._stop_error = PluginError(f"`stop()` took longer than {limit:g} s")
+        error, self._stop_error = self._stop_error, None
+        if error is None:
+            return None
+        return self.planned.fail(FailureStage.STOP, error, "what it held open may leak")
+
+    async def _live(self) -> None:
+        assert self._started is not None  # noqa: S101 - for the type checker
+        try:
+            await self.component.start()
+        except BaseException as error:  # noqa: BLE001 - the host decides what it means
+            if not self._started.done():
+                self._started.set_exception(_from_plugin(error, "start()"))
+                self._started.exception()  # seen, also if nobody waits any more
+        else:
+            if not self._started.done():
+                self._started.set_result(None)
+            await self._stop.wait()
+        try:
+            await self.component.stop()
+        except BaseException as error:  # noqa: BLE001 - as above
+            self._stop_error = _from_plugin(error, "stop()")
+
+    async def _abandon(self, limit: float) -> None:
+        """Cancel the task, and go on without it if it does not end: nothing more can be done."""
+        assert self._task is not None  # noqa: S101 - for the type checker
+        self._task.cancel()
+        done, _ = await asyncio.wait([self._task], timeout=min(limit, ABANDON_SECONDS))
+        if not done:
+            log.error("a component does not stop", instance=self.planned.entry.name)
+
+
+async def start_all(
+    planned: Sequence[Planned],
+    running: Mapping[str, Component],
+    limit: float,
+    started: list[Instance],
+) -> list[tuple[Planned, Failure]]:
+    """Start components, those whose needs are met together; each has `limit` seconds.
+
+    `running` are the provider components that run already, by name. What starts is added to
+    `started` as soon as its start was entered, so that its `stop()` is owed by the caller also if
+    this is cancelled. Returns what did not start.
+    """
+    failed: list[tuple[Planned, Failure]] = []
+    providers = dict(running)
+    waiting = list(planned)
+    while waiting:
+        coming = {p.entry.name for p in waiting if p.entry.kind == "provider"}
+        ready = [p for p in waiting if not (p.needs & coming)]
+        waiting = [p for p in waiting if p.needs & coming]
+        starting = (_start(p, providers, limit, started) for p in ready)
+        for outcome in await asyncio.gather(*starting):
+            if not isinstance(outcome, Instance):
+                failed.append(outcome)
+            elif outcome.planned.entry.kind == "provider":
+                providers[outcome.planned.entry.name] = outcome.component
+    return failed
+
+
+async def stop_all(instances: Sequence[Instance], limit: float) -> list[Failure]:
+    """Stop components in reverse order, one after the other."""
+    failures = [await instance.stop(limit) for instance in reversed(instances)]
+    found = [failure for failure in failures if failure is not None]
+    for failure in found:
+        log.error("a component failed to stop", failure=str(failure))
+    return found
+
+
+async def _start(
+    planned: Planned, providers: Mapping[str, Component], limit: float, started: list[Instance]
+) -> Instance | tuple[Planned, Failure]:
+    missing = sorted(planned.needs - providers.keys())
+    if missing:
+        names = ", ".join(f"`{name}`" for name in missing)
+        cause = NotReady(f"it needs {names}, which did not start")
+        return planned, planned.fail(FailureStage.START, cause, "mend that one first")
+    for ref in planned.refs:
+        ref.bind(providers[ref.instance])
+    try:
+        instance = Instance(planned)
+    except Exception as error:  # noqa: BLE001 - a constructor may raise anything
+        return planned, planned.fail(FailureStage.START, error, _hint(planned, error))
+    started.append(instance)
+    try:
+        await instance.start(limit)
+    except Exception as error:  # noqa: BLE001 - whatever a component raises is its failure
+        started.remove(instance)
+        return planned, planned.fail(FailureStage.START, error, _hint(planned, error))
+    planned.record.state = PluginState.STARTED
+    return instance
+
+
+def _hint(planned: Planned, error: Exception) -> str:
+    if isinstance(error, NotReady):
+        return (
+            "it is tried again in the background"
+            if planned.entry.optional
+            else ("try again when what it needs is there, or mark its table `optional = true`")
+        )
+    return f"see its settings: dovetail plugins show {planned.entry.plugin}"
+
+
+def _from_plugin(error: BaseException, where: str) -> Exception:
+    """An exception that a future can carry and that does not end the program."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    wrapped = PluginError(f"`{where}` raised {type(error).__name__}")
+    wrapped.__cause__ = error
+    return wrapped

@@ -1,0 +1,218 @@
+"""From the config and the loaded plugins to the components that are to run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING, Any
+
+from dovetail.component import settings_type
+from dovetail.config.nearest import nearest
+from dovetail.config.validate import validate
+from dovetail.errors import ConfigError, PluginError, Problem
+from dovetail.host.importing import call_in_thread
+from dovetail.host.loading import ENTRY_KINDS
+from dovetail.host.records import Failure, FailureStage, PluginRecord
+from dovetail.refs import refs_in
+
+if TYPE_CHECKING:
+    from dovetail.component import Component, Settings
+    from dovetail.config import Config, Entry
+    from dovetail.host.loading import PluginLoader
+    from dovetail.refs import Ref
+
+HOOK_OF = {kind: hook for hook, kind in ENTRY_KINDS.items()}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Planned:
+    """One component that is to run."""
+
+    entry: Entry
+    record: PluginRecord
+    component: type[Component]
+    settings: Settings | None
+    where: str
+    """Its table's place in the config."""
+    refs: tuple[Ref[Any], ...] = ()
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The provider instances it names."""
+        return frozenset(ref.instance for ref in self.refs)
+
+    def same(self, other: Planned) -> bool:
+        """Whether a component that runs for `other` can go on running for this."""
+        return (
+            self.entry.kind == other.entry.kind
+            and self.entry.name == other.entry.name
+            and self.component is other.component
+            and self.settings == other.settings
+        )
+
+    def fail(self, stage: FailureStage, cause: BaseException, hint: str = "") -> Failure:
+        """A failure of this component."""
+        return self.record.fail(stage, cause, hint, self.where)
+
+
+@dataclass(slots=True)
+class Plan:
+    """What is to run, and what is wrong."""
+
+    planned: list[Planned] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    """Mistakes in the config."""
+    failures: list[Failure] = field(default_factory=list)
+    """Plugins that the config needs and that broke."""
+    quarantined: list[Failure] = field(default_factory=list)
+    """Optional ones that broke; the rest runs without them."""
+
+
+async def make_plan(config: Config, loader: PluginLoader, limit: float) -> Plan:
+    """Load what `config` names and decide what runs; nothing is started.
+
+    `limit` is how many seconds each plugin may take to import, to answer and to validate.
+    """
+    await loader.load(dict.fromkeys(entry.plugin for entry in config.entries), limit)
+    planner = _Planner(config, loader, limit)
+    for entry in config.entries:
+        await planner.take(entry)
+    planner.check_refs()
+    return planner.plan
+
+
+class _Planner:
+    def __init__(self, config: Config, loader: PluginLoader, limit: float) -> None:
+        self.config = config
+        self.loader = loader
+        self.limit = limit
+        self.plan = Plan()
+
+    async def take(self, entry: Entry) -> None:
+        """Plan one table's component, or note what is wrong with it."""
+        where = self.config.where(entry.path)
+        record = self.loader.records.get(entry.plugin)
+        if record is None:
+            self._fail(entry, self._not_installed(entry, where))
+        elif record.failure is not None:
+            self._fail(entry, record.failure)
+        elif entry.kind == "plugin":
+            self._check_shared(entry, record)
+        else:
+            try:
+                planned = await self._planned(entry, record, where)
+            except ConfigError as error:
+                self._misconfigured(entry, record, error)
+            except Exception as error:  # noqa: BLE001 - the plugin's validators may raise anything
+                hint = f"see the settings of `{entry.plugin}`: dovetail plugins show {entry.plugin}"
+                cause = _slow(error, self.limit)
+                self._fail(entry, record.fail(FailureStage.VALIDATE, cause, hint, where))
+            else:
+                self.plan.planned.append(planned)
+
+    def check_refs(self) -> None:
+        """Every `Ref` names a provider that is there and fits, and none needs itself."""
+        providers = {p.entry.name: p for p in self.plan.planned if p.entry.kind == "provider"}
+        named = {entry.name for entry in self.config.providers}
+        for planned in self.plan.planned:
+            for ref in planned.refs:
+                target = providers.get(ref.instance)
+                if target is None and ref.instance not in named:
+                    self._bad_ref(planned, ref, named)
+                elif target and ref.expected and not issubclass(target.component, ref.expected):
+                    message = f"`{ref}` is no {ref.expected.__name__}"
+                    self.plan.problems.append(Problem(message, planned.where))
+        graph = {name: planned.needs for name, planned in providers.items()}
+        try:
+            TopologicalSorter(graph).prepare()
+        except CycleError as error:
+            path = " → ".join(f"`{name}`" for name in error.args[1])
+            message = f"these providers need each other: {path}"
+            self.plan.problems.append(Problem(message, "[providers]", "take one reference out"))
+
+    async def _planned(self, entry: Entry, record: PluginRecord, where: str) -> Planned:
+        component = choose(record, HOOK_OF[entry.kind], entry.component)
+        model = settings_type(component)
+        if model is None:
+            if entry.values:
+                key = next(iter(entry.values))
+                problem = Problem(
+                    f"`{entry.plugin}` takes no settings", self.config.where((*entry.path, key))
+                )
+                raise ConfigError([problem])
+            return Planned(entry, record, component, None, where)
+        work = partial(validate, model, entry.values, config=self.config.raw, path=entry.path)
+        settings, problems = await call_in_thread(work, self.limit)
+        if settings is None:
+            raise ConfigError(problems)
+        return Planned(entry, record, component, settings, where, tuple(refs_in(settings)))
+
+    def _check_shared(self, entry: Entry, record: PluginRecord) -> None:
+        for key in entry.values:
+            problem = Problem(
+                f"`{record.plugin_id}` has no settings that its components share",
+                self.config.where((*entry.path, key)),
+                "put the key into the table of the component it belongs to",
+            )
+            self._misconfigured(entry, record, ConfigError([problem]))
+
+    def _not_installed(self, entry: Entry, where: str) -> Failure:
+        near = nearest(entry.plugin, self.loader.records)
+        guess = f"did you mean `{near}`? Otherwise " if near else ""
+        hint = (
+            f"{guess}install it, by its usual name: pip install dovetail-{entry.plugin} "
+            "(`dovetail plugins` lists what is installed)"
+        )
+        error = PluginError(f"no plugin `{entry.plugin}` is installed")
+        return PluginRecord(entry.plugin, "").fail(FailureStage.DISCOVER, error, hint, where)
+
+    def _misconfigured(self, entry: Entry, record: PluginRecord, error: ConfigError) -> None:
+        if entry.optional:
+            where = self.config.where(entry.path)
+            self.plan.quarantined.append(record.fail(FailureStage.VALIDATE, error, "", where))
+        else:
+            self.plan.problems.extend(error.problems)
+
+    def _fail(self, entry: Entry, failure: Failure) -> None:
+        into = self.plan.quarantined if entry.optional else self.plan.failures
+        if failure not in into:
+            into.append(failure)
+
+    def _bad_ref(self, planned: Planned, ref: Ref[Any], named: set[str]) -> None:
+        near = nearest(ref.instance, named)
+        known = ", ".join(sorted(named)) or "none"
+        hint = f"did you mean `{near}`?" if near else f"the instances are: {known}"
+        message = f"there is no provider instance `{ref.instance}`"
+        self.plan.problems.append(Problem(message, planned.where, hint))
+
+
+def choose(record: PluginRecord, hook: str, name: str | None) -> type[Component]:
+    """The component of a plugin that a table means.
+
+    Raises:
+        PluginError: it has none of this kind or name, or several and none is named.
+    """
+    candidates = record.components.get(hook, [])
+    names = ", ".join(f"{record.plugin_id}:{c.name}" for c in candidates)
+    if not candidates:
+        offered = ", ".join(kind for kind, classes in record.components.items() if classes)
+        message = f"`{record.plugin_id}` offers no {hook}" + (
+            f"; it offers {offered}" if offered else ""
+        )
+        raise PluginError(message)
+    wanted = name or (record.plugin_id if len(candidates) > 1 else candidates[0].name)
+    for component in candidates:
+        if component.name == wanted:
+            return component
+    if name is None:
+        message = f'`{record.plugin_id}` offers several: write `use = "…"` with one of {names}'
+    else:
+        message = f"`{record.plugin_id}` has no component `{name}`; it has {names}"
+    raise PluginError(message)
+
+
+def _slow(error: Exception, limit: float) -> Exception:
+    if isinstance(error, TimeoutError):
+        return PluginError(f"validating its settings took longer than {limit:g} s")
+    return error

@@ -1,0 +1,108 @@
+"""What the host knows of a plugin and of what went wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dovetail.component import Component
+
+
+class PluginState(StrEnum):
+    """How far a plugin has come."""
+
+    DISCOVERED = "discovered"
+    """Installed; nothing of it was imported."""
+    CONFIGURED = "configured"
+    """Named by the config."""
+    LOADED = "loaded"
+    """Imported, its hooks called, its settings valid."""
+    STARTED = "started"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class FailureStage(StrEnum):
+    """Where a plugin failed."""
+
+    DISCOVER = "discover"
+    IMPORT = "import"
+    REGISTER = "register"
+    """Its hooks, or what they returned."""
+    VALIDATE = "validate"
+    """Its settings."""
+    START = "start"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What went wrong with a plugin, where, and what to do."""
+
+    stage: FailureStage
+    plugin_id: str
+    distribution: str
+    version: str
+    cause: BaseException
+    hint: str = ""
+    component: str = ""
+    """The place of the component's table; empty if it is the plugin itself."""
+
+    def __str__(self) -> str:
+        """Two lines for a person."""
+        who = f"plugin `{self.plugin_id}`"
+        if self.distribution:
+            who += f" ({self.distribution} {self.version})".replace(" )", ")")
+        if self.component:
+            who += f", {self.component}"
+        text = f"{who} failed at {self.stage}: {describe(self.cause)}"
+        return f"{text}\n    → {self.hint}" if self.hint else text
+
+
+def describe(error: BaseException) -> str:
+    """An error in one line: its words, with its type where the words alone say too little."""
+    from dovetail.errors import DovetailError
+    from dovetail.redaction import redact
+
+    words = redact(str(error))
+    if isinstance(error, DovetailError) and words:
+        return words
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+@dataclass(slots=True)
+class PluginRecord:
+    """One installed or registered plugin."""
+
+    plugin_id: str
+    module: str
+    """Where its hooks are: a module, or `module:attribute`."""
+    distribution: str = ""
+    version: str = ""
+    api: int = 1
+    """The API version its entry point's group names."""
+    plugin: object | None = None
+    """The plugin itself once imported, or at once if it was registered by hand."""
+    state: PluginState = PluginState.DISCOVERED
+    import_seconds: float | None = None
+    components: dict[str, list[type[Component]]] = field(default_factory=dict)
+    """What its hooks returned, by hook."""
+    clash: tuple[PluginRecord, ...] = ()
+    """Other distributions that offer the same id."""
+    failure: Failure | None = None
+    """Why it cannot be used."""
+
+    @property
+    def loaded(self) -> bool:
+        """Whether its hooks were called and answered."""
+        return self.state in (PluginState.LOADED, PluginState.STARTED, PluginState.STOPPED)
+
+    def fail(
+        self, stage: FailureStage, cause: BaseException, hint: str = "", component: str = ""
+    ) -> Failure:
+        """A failure of this plugin, with what is known of it."""
+        return Failure(
+            stage, self.plugin_id, self.distribution, self.version, cause, hint, component
+        )

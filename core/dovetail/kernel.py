@@ -1,0 +1,387 @@
+"""The kernel: what a host application opens and calls."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any, cast
+
+from dovetail.chat.messages import ChatMessage
+from dovetail.chat.requests import ChatRequest, EmbeddingRequest
+from dovetail.chat.runs import ChatSessionManager, current_run
+from dovetail.chat.stream import ChatStream
+from dovetail.chat.turns import Turn, name_near_models
+from dovetail.config import read_config
+from dovetail.context import ExecutionContext, current_context
+from dovetail.errors import KernelClosed, ModelNotFound, SessionBusy
+from dovetail.host.discovery import API, discover
+from dovetail.host.host import Host, Reload
+from dovetail.host.records import PluginRecord
+from dovetail.middleware import EmbedCall
+from dovetail.sessions.manager import SessionManager
+from dovetail.sync import SyncKernel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    from dovetail.chat.responses import ChatResponse, EmbeddingResponse, ModelInfo
+    from dovetail.chat.runs import Run
+    from dovetail.chat.window import Window
+    from dovetail.config import RawConfig
+    from dovetail.host.generation import Generation
+    from dovetail.host.records import Failure
+
+    Source = str | Path | Mapping[str, object] | None
+    Prompt = str | ChatMessage | Sequence[ChatMessage] | ChatRequest
+
+
+class Kernel:
+    """Hosts plugins and holds conversations.
+
+    ::
+
+        async with Kernel.open("dovetail.toml") as kernel:
+            print((await kernel.chat("What is a dovetail joint?")).text)
+
+    It belongs to the event loop it was opened on.
+    """
+
+    def __init__(
+        self,
+        source: Source = None,
+        *,
+        overrides: Mapping[str | tuple[str, ...], object] | None = None,
+        env: Mapping[str, str] | None = None,
+        user_file: Path | None = None,
+        discover_installed: bool = True,
+    ) -> None:
+        self._source = source
+        self._overrides = dict(overrides or {})
+        self._env = env
+        self._user_file = user_file
+        self._discover = discover_installed
+        self._registered: dict[str, PluginRecord] = {}
+        self._host: Host | None = None
+        self._sessions: SessionManager | None = None
+        self._cleanup: asyncio.Task[None] | None = None
+        self.runs = ChatSessionManager()
+        """The turns in flight: `cancel_session`, `get_session_status`, …"""
+
+    @classmethod
+    def open(
+        cls,
+        source: Source = None,
+        *,
+        overrides: Mapping[str | tuple[str, ...], object] | None = None,
+        env: Mapping[str, str] | None = None,
+        user_file: Path | None = None,
+        discover_installed: bool = True,
+    ) -> Kernel:
+        """A kernel for `async with`; nothing is read or started before it is entered.
+
+        `source` is the project's config file; None looks for `dovetail.toml` here and above; a
+        mapping stands in place of all files. `overrides` maps dotted keys to values and wins over
+        everything. `env` stands in place of the environment, `user_file` in place of the user's
+        own config file. Without `discover_installed` only what `register` was given exists.
+        """
+        return cls(
+            source,
+            overrides=overrides,
+            env=env,
+            user_file=user_file,
+            discover_installed=discover_installed,
+        )
+
+    @staticmethod
+    def sync(source: Source = None, **options: Any) -> SyncKernel:
+        """The same for scripts and notebooks, without `await`; options as `open` has them."""
+        return SyncKernel(lambda: Kernel(source, **options))
+
+    def register(self, plugin_id: str, plugin: object, *, version: str = "") -> Self:
+        """Bring a plugin by hand, for a frozen or embedding application; before the start.
+
+        `plugin` is a module or object with hooks. It takes the place of an installed one of that
+        id. Returns the kernel.
+        """
+        if self._host is not None:
+            message = "plugins are registered before the kernel is opened"
+            raise KernelClosed(message)
+        self._registered[plugin_id] = PluginRecord(
+            plugin_id, getattr(plugin, "__name__", repr(plugin)), "", version, API, plugin
+        )
+        return self
+
+    async def start(self) -> Self:
+        """Read the config and start what it names; `async with` does this.
+
+        Raises:
+            ConfigNotFound: there is no config file.
+            ConfigError: it is wrong; all mistakes at once.
+            StartError: plugins broke that it needs; all failures at once.
+        """
+        if self._host is not None:
+            message = "this kernel was opened before; open another"
+            raise KernelClosed(message)
+        raw = self._read()
+        records = discover() if self._discover else {}
+        self._host = host = Host({**records, **self._registered})
+        try:
+            await host.open(raw)
+        except BaseException:
+            self._host = None
+            raise
+        kernel, options = host.generation.kernel, host.generation.sessions
+        self.runs.cancel_grace, self.runs.max_runs = kernel.cancel_grace, kernel.max_turns
+        self._sessions = SessionManager(host.store, options)
+        self._cleanup = asyncio.create_task(self._sessions.clean_up_regularly())
+        return self
+
+    async def close(self) -> list[Failure]:
+        """Cancel the turns in flight, keep what came of them, stop every component in reverse.
+
+        Gives the components that failed to stop. A second call does nothing.
+        """
+        host, self._host = self._host, None
+        if host is None:
+            return []
+        if self._cleanup is not None:
+            self._cleanup.cancel()
+        runs = self.runs.runs()
+        for run in runs:
+            run.cancel()
+        await asyncio.gather(*(run.wait() for run in runs))
+        return await host.close()
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        return await self.start()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        await self.close()
+
+    async def reload(self) -> Reload:
+        """Read the config again and swap in what changed; running turns finish on the old one.
+
+        Raises:
+            StartError: the new config cannot be used; nothing has changed.
+        """
+        host = self._open_host()
+        raw = self._read()
+        if self._discover:
+            for plugin_id, record in discover().items():
+                host.records.setdefault(plugin_id, record)
+        report = await host.reload(raw)
+        kernel = host.generation.kernel
+        self.runs.cancel_grace, self.runs.max_runs = kernel.cancel_grace, kernel.max_turns
+        return report
+
+    async def chat(
+        self,
+        prompt: Prompt,
+        *,
+        model: str = "",
+        session: str | None = None,
+        user: str | None = None,
+        context: ExecutionContext | None = None,
+    ) -> ChatResponse:
+        """The whole answer to `prompt`: a text, a message, several, or a `ChatRequest`.
+
+        `model` is `instance/model` and wins over the request's and the config's. `session` names
+        the conversation to go on with, `user` whose it is; without a session nothing is kept.
+        If it is cancelled by `cancel_session`, what had come is returned with the finish reason
+        `cancelled`; if the caller is cancelled, the turn is too, and is kept before this returns.
+
+        Raises:
+            ProviderError: the model call failed; `error.response` is what had come.
+            SessionError: the session is busy or another user's.
+        """
+        run, turn = self._begin(prompt, model, session, user, context, None)
+        try:
+            await run.wait()
+        except asyncio.CancelledError:
+            run.cancel()
+            await run.wait()
+            raise
+        task = run.task
+        if turn.response is not None and (task is None or not task.done()):
+            return turn.response  # stuck: what had come was kept without it
+        if task is None or task.cancelled():
+            return turn.nothing()
+        return cast("ChatResponse", task.result())
+
+    def stream(
+        self,
+        prompt: Prompt,
+        *,
+        model: str = "",
+        session: str | None = None,
+        user: str | None = None,
+        context: ExecutionContext | None = None,
+    ) -> ChatStream:
+        """The same as `chat`, for `async with`; iterate over it for the chunks."""
+        self._open_host()
+
+        def begin(window: Window) -> tuple[Run, Turn]:
+            return self._begin(prompt, model, session, user, context, window)
+
+        return ChatStream(begin)
+
+    async def embed(
+        self,
+        texts: str | Sequence[str] | EmbeddingRequest,
+        *,
+        model: str = "",
+        context: ExecutionContext | None = None,
+    ) -> EmbeddingResponse:
+        """A vector for each text, in order; `model` is `instance/model`.
+
+        Raises:
+            ProviderError: the call failed.
+        """
+        generation = self._open_host().generation
+        if isinstance(texts, EmbeddingRequest):
+            request = texts
+        else:
+            request = EmbeddingRequest(input=(texts,) if isinstance(texts, str) else tuple(texts))
+        name, provider, rest = generation.find_embedding(model or request.model)
+        request = request.model_copy(update={"model": rest})
+        generation.enter()
+        try:
+            return await generation.call_embed(
+                EmbedCall(request, _context(context, None, None), name)
+            )
+        except ModelNotFound as error:
+            await name_near_models(error, provider, name, rest)
+            raise
+        finally:
+            generation.leave()
+
+    async def models(self) -> list[ModelInfo]:
+        """The models of every instance, as `instance/model`.
+
+        An instance that cannot be asked now is left out, and logged.
+        """
+        generation = self._open_host().generation
+        generation.enter()
+        try:
+            return await generation.models()
+        finally:
+            generation.leave()
+
+    @property
+    def sessions(self) -> SessionManager:
+        """The sessions: find, make, delete."""
+        if self._sessions is None:
+            raise KernelClosed(_CLOSED)
+        return self._sessions
+
+    @property
+    def generation(self) -> Generation:
+        """What runs now."""
+        return self._open_host().generation
+
+    @property
+    def plugins(self) -> dict[str, PluginRecord]:
+        """Every plugin the kernel knows, by id."""
+        return self._open_host().records
+
+    @property
+    def quarantined(self) -> tuple[Failure, ...]:
+        """The optional components that are out of order now."""
+        return self._open_host().generation.quarantined
+
+    def collect(self, hook: str, **arguments: object) -> list[tuple[str, Any]]:
+        """What each loaded plugin answers to a hook that a plugin declared, with its id.
+
+        Raises:
+            PluginError: no loaded plugin declares it, or one failed to answer.
+        """
+        return self._open_host().loader.collect(hook, **arguments)
+
+    def _begin(
+        self,
+        prompt: Prompt,
+        model: str,
+        session: str | None,
+        user: str | None,
+        context: ExecutionContext | None,
+        window: Window | None,
+    ) -> tuple[Run, Turn]:
+        host = self._open_host()
+        request = _request(prompt, model)
+        session = _free_session(session, context)
+        context = _context(context, session, user)
+        generation = host.generation
+        run = self.runs.register_session(session_id=session, user_id=context.user_id)
+        turn = Turn(generation, self.sessions, run, request, context, window)
+        run.on_stuck = turn.salvage
+        generation.enter()
+        task = asyncio.get_running_loop().create_task(turn.drive())
+        task.add_done_callback(lambda _: generation.leave())
+        run.attach(task)
+        return run, turn
+
+    def _open_host(self) -> Host:
+        if self._host is None:
+            raise KernelClosed(_CLOSED)
+        return self._host
+
+    def _read(self) -> RawConfig:
+        env = os.environ if self._env is None else self._env
+        return read_config(
+            self._source, overrides=self._overrides, env=env, user_file=self._user_file
+        )
+
+
+_CLOSED = "the kernel is not open: use `async with Kernel.open(...) as kernel:`"
+
+
+def _request(prompt: Prompt, model: str) -> ChatRequest:
+    if isinstance(prompt, ChatRequest):
+        return prompt.model_copy(update={"model": model}) if model else prompt
+    if isinstance(prompt, str):
+        messages: tuple[ChatMessage, ...] = (ChatMessage.user(prompt),)
+    else:
+        messages = (prompt,) if isinstance(prompt, ChatMessage) else tuple(prompt)
+    return ChatRequest(messages=messages, model=model)
+
+
+def _context(
+    context: ExecutionContext | None, session: str | None, user: str | None
+) -> ExecutionContext:
+    """The turn's own context: the host's, or a child of the one this is called in."""
+    if context is None:
+        outer = current_context()
+        if outer is None:
+            return ExecutionContext(session_id=session, user_id=user)
+        fields = {"session_id": session} | ({"user_id": user} if user is not None else {})
+        return outer.create_child_context(**fields)
+    if session is not None:
+        context.session_id = session
+    if user is not None:
+        context.user_id = user
+    return context
+
+
+def _free_session(session: str | None, context: ExecutionContext | None) -> str | None:
+    """The session a new turn uses.
+
+    A turn holds its session: one that is begun inside it would wait for it for ever.
+    """
+    wanted = session or (context.session_id if context is not None else None)
+    run = current_run.get()
+    if wanted is None or run is None or run.session_id != wanted or not run.active:
+        return wanted
+    if session is None:
+        return None
+    message = f"session `{session}` is held by the turn this is called in; leave `session` out"
+    raise SessionBusy(message)

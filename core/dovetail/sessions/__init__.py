@@ -1,0 +1,1 @@
+"""Conversations that are kept: sessions, their stores and their life."""

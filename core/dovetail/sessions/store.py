@@ -1,0 +1,77 @@
+"""What keeps sessions. `SessionStoreContract` in `dovetail.testing` says the same as tests."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from dovetail.component import Component
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dovetail.chat.messages import ChatMessage
+    from dovetail.sessions.session import Session
+
+
+class SessionStore(Component, ABC):
+    """Keeps sessions. All its methods may be called by many tasks at once.
+
+    What it hands out are copies: changing one changes nothing that is stored.
+    """
+
+    leases: ClassVar[bool] = False
+    """Whether it has leases, by which one turn at a time holds across processes too."""
+
+    @abstractmethod
+    async def load(self, session_id: str, last: int | None = None) -> Session | None:
+        """The session with the last `last` messages of its history, or all of it (None).
+
+        None if there is no such session, or its time is over.
+        """
+
+    async def get(self, session_id: str) -> Session | None:
+        """The session with all its history, or None."""
+        return await self.load(session_id)
+
+    @abstractmethod
+    async def append(self, session: Session, messages: Sequence[ChatMessage]) -> None:
+        """Add one turn's messages to the history: all or none, and never in conflict.
+
+        Creates the session if it is not there; takes over `last_accessed_at` and `expiry_at`.
+        State and preferences are not touched unless it creates.
+
+        Raises:
+            SessionForbidden: one of this id is stored, and it is another user's.
+        """
+
+    @abstractmethod
+    async def set(self, session: Session) -> Session:
+        """Save state, preferences, `auth_info` and times if nobody else has since it was read.
+
+        Creates the session if it is not there and `session.version` is 0. The history is not
+        touched, except that a created session starts with `session.history`. Returns the session
+        with its new version.
+
+        Raises:
+            SessionConflict: the stored version is not `session.version`; nothing was changed.
+            SessionForbidden: one of this id is stored, and it is another user's.
+        """
+
+    @abstractmethod
+    async def delete(self, session_id: str) -> bool:
+        """Remove the session and its history; whether there was one."""
+
+    @abstractmethod
+    async def cleanup_expired(self) -> int:
+        """Remove the sessions whose time is over; how many."""
+
+    async def acquire_lease(self, session_id: str, owner: str, seconds: float) -> bool:
+        """Take or renew the right to a session's turn for `seconds`.
+
+        False while another owner's lease runs. A lease ends by itself when its time is over.
+        """
+        return True
+
+    async def release_lease(self, session_id: str, owner: str) -> None:
+        """Give the lease back, if `owner` still has it."""

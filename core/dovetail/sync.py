@@ -1,0 +1,192 @@
+"""The synchronous twin of the kernel, for scripts and notebooks.
+
+The kernel runs on an event loop in a daemon thread of its own: `asyncio.run` fails inside a
+notebook's loop. Chunks are handed over all that are there at a time: a hop between threads costs
+more than a chunk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dovetail.errors import KernelClosed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+    from types import TracebackType
+    from typing import Self
+
+    from dovetail.chat.chunks import StreamingChunk
+    from dovetail.chat.responses import ChatResponse, EmbeddingResponse, ModelInfo
+    from dovetail.chat.stream import ChatStream
+    from dovetail.host.host import Reload
+    from dovetail.kernel import Kernel
+
+T = TypeVar("T")
+
+
+class SyncKernel:
+    """A kernel without `await`: `with Kernel.sync("dovetail.toml") as kernel: …`.
+
+    May be called from several threads. An exception in the caller, such as `KeyboardInterrupt`,
+    cancels what it waited for and waits until that is kept.
+    """
+
+    def __init__(self, make: Callable[[], Kernel]) -> None:
+        self._make = make
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._kernel: Kernel | None = None
+
+    def __enter__(self) -> Self:
+        """Start; see `Kernel.start`."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="dovetail-kernel", daemon=True)
+        self._thread.start()
+        try:
+            self._kernel = self.call(self._start())
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close; see `Kernel.close`."""
+        try:
+            if self._kernel is not None:
+                self.call(self._kernel.close())
+        finally:
+            self._kernel = None
+            self._end()
+
+    @property
+    def kernel(self) -> Kernel:
+        """The kernel itself; its coroutines run by `call`."""
+        if self._kernel is None:
+            message = "the kernel is not open: use `with Kernel.sync(...) as kernel:`"
+            raise KernelClosed(message)
+        return self._kernel
+
+    def chat(self, *args: Any, **options: Any) -> ChatResponse:
+        """See `Kernel.chat`."""
+        return self.call(self.kernel.chat(*args, **options))
+
+    def stream(self, *args: Any, **options: Any) -> SyncStream:
+        """See `Kernel.stream`; for `with`."""
+        return SyncStream(self, self.kernel.stream(*args, **options))
+
+    def embed(self, *args: Any, **options: Any) -> EmbeddingResponse:
+        """See `Kernel.embed`."""
+        return self.call(self.kernel.embed(*args, **options))
+
+    def models(self) -> list[ModelInfo]:
+        """See `Kernel.models`."""
+        return self.call(self.kernel.models())
+
+    def reload(self) -> Reload:
+        """See `Kernel.reload`."""
+        return self.call(self.kernel.reload())
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the kernel's loop and wait for it.
+
+        If waiting is broken off, the coroutine is cancelled and waited for.
+        """
+        if self._loop is None or (not self._loop.is_running() and self._thread is None):
+            work.close()
+            message = "the kernel is not open: use `with Kernel.sync(...) as kernel:`"
+            raise KernelClosed(message)
+        done = threading.Event()
+        future = asyncio.run_coroutine_threadsafe(_signalling(work, done), self._loop)
+        try:
+            return future.result()
+        except CancelledError:
+            raise
+        except BaseException:
+            if not future.done():
+                future.cancel()
+                done.wait()
+            raise
+
+    async def _start(self) -> Kernel:
+        return await self._make().start()
+
+    def _run(self) -> None:
+        assert self._loop is not None  # noqa: S101 - for the type checker
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    def _end(self) -> None:
+        loop, thread = self._loop, self._thread
+        self._loop = self._thread = None
+        if loop is None or thread is None:
+            return
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        _finish(loop)
+
+
+class SyncStream:
+    """A stream without `await`: `with kernel.stream(…) as stream: for chunk in stream: …`."""
+
+    def __init__(self, kernel: SyncKernel, stream: ChatStream) -> None:
+        self._kernel = kernel
+        self._stream = stream
+
+    @property
+    def response(self) -> ChatResponse:
+        """See `ChatStream.response`."""
+        return self._stream.response
+
+    def cancel(self) -> bool:
+        """See `ChatStream.cancel`."""
+
+        async def cancel() -> bool:
+            return self._stream.cancel()
+
+        return self._kernel.call(cancel())
+
+    def __enter__(self) -> Self:
+        """Begin the turn."""
+        self._kernel.call(self._stream.__aenter__())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Cancel the turn if it still runs, and wait until it is kept."""
+        self._kernel.call(self._stream.__aexit__(None, None, None))
+
+    def __iter__(self) -> Iterator[StreamingChunk]:
+        """The chunks."""
+        while chunks := self._kernel.call(self._stream.take_all()):
+            yield from chunks
+
+
+async def _signalling(work: Coroutine[Any, Any, T], done: threading.Event) -> T:
+    try:
+        return await work
+    finally:
+        done.set()
+
+
+def _finish(loop: asyncio.AbstractEventLoop) -> None:
+    """End what is left on a loop that was stopped, as `asyncio.run` does."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.wait(left, timeout=1.0))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()

@@ -1,0 +1,59 @@
+"""Every plugin of the workspace takes part in the checks and keeps to the public face."""
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PLUGINS = sorted(p.parent for p in ROOT.glob("plugins/*/pyproject.toml"))
+
+
+def read(project: Path) -> dict[str, Any]:
+    return tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def packages(plugin: Path) -> list[str]:
+    return sorted(p.parent.name for p in plugin.glob("src/*/__init__.py"))
+
+
+def imported(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+
+
+def test_the_type_check_finds_every_plugin() -> None:
+    paths = read(ROOT)["tool"]["mypy"]["mypy_path"]
+    expected = {f"$MYPY_CONFIG_FILE_DIR/plugins/{p.name}/src" for p in PLUGINS}
+    assert expected <= set(paths)
+
+
+def test_the_import_rules_cover_every_plugin() -> None:
+    linter = read(ROOT)["tool"]["importlinter"]
+    ours = {package for plugin in PLUGINS for package in packages(plugin)}
+    assert set(linter["root_packages"]) == {"dovetail"} | ours
+    assert set(linter["contracts"][1]["protected_modules"]) == ours
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda plugin: plugin.name)
+def test_a_plugin_is_one_typed_package_named_after_its_id(plugin: Path) -> None:
+    project = read(plugin)["project"]
+    (package,) = packages(plugin)
+    assert project["name"] == f"dovetail-{plugin.name}"
+    assert project["entry-points"]["dovetail.v1"] == {plugin.name: package}
+    assert (plugin / "src" / package / "py.typed").exists()
+    assert (plugin / "README.md").exists()
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda plugin: plugin.name)
+def test_the_tests_of_a_plugin_need_nothing_a_stranger_has_not(plugin: Path) -> None:
+    names = {name for file in plugin.glob("tests/**/*.py") for name in imported(file)}
+    of_the_kernel = {name for name in names if name.split(".")[0] == "dovetail"}
+    allowed = {"dovetail", "dovetail.testing"}
+    assert {n for n in of_the_kernel if not n.startswith("dovetail.testing.")} <= allowed
