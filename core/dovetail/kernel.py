@@ -133,9 +133,8 @@ class Kernel:
         except BaseException:
             self._host = None
             raise
-        kernel, options = host.generation.kernel, host.generation.sessions
-        self.runs.cancel_grace, self.runs.max_runs = kernel.cancel_grace, kernel.max_turns
-        self._sessions = SessionManager(host.store, options)
+        self._take_limits(host)
+        self._sessions = SessionManager(host.store, host.generation.sessions)
         self._cleanup = asyncio.create_task(self._sessions.clean_up_regularly())
         return self
 
@@ -153,6 +152,7 @@ class Kernel:
         for run in runs:
             run.cancel()
         await asyncio.gather(*(run.wait() for run in runs))
+        self.runs.close()
         return await host.close()
 
     async def __aenter__(self) -> Self:
@@ -180,8 +180,7 @@ class Kernel:
             for plugin_id, record in discover().items():
                 host.records.setdefault(plugin_id, record)
         report = await host.reload(raw)
-        kernel = host.generation.kernel
-        self.runs.cancel_grace, self.runs.max_runs = kernel.cancel_grace, kernel.max_turns
+        self._take_limits(host)
         return report
 
     async def chat(
@@ -323,12 +322,16 @@ class Kernel:
         generation = host.generation
         run = self.runs.register_session(session_id=session, user_id=context.user_id)
         turn = Turn(generation, self.sessions, run, request, context, window)
-        run.on_stuck = turn.salvage
+        run.on_stuck, run.on_done = turn.salvage, generation.leave
         generation.enter()
         task = asyncio.get_running_loop().create_task(turn.drive())
-        task.add_done_callback(lambda _: generation.leave())
         run.attach(task)
         return run, turn
+
+    def _take_limits(self, host: Host) -> None:
+        options, runs = host.generation.kernel, self.runs
+        runs.cancel_grace, runs.commit_timeout = options.cancel_grace, options.commit_timeout
+        runs.max_runs = options.max_turns
 
     def _open_host(self) -> Host:
         if self._host is None:

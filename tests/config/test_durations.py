@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from dovetail.config.durations import Duration  # noqa: TC001 - a pydantic field
+from dovetail.config.durations import Duration
 
 
 class Limits(BaseModel):

@@ -26,7 +26,7 @@ def test_a_name_that_matches_nothing_is_taken_in_lower_case() -> None:
 
 
 def test_an_exact_name_goes_before_one_that_differs_in_dashes() -> None:
-    tables = {"providers": {"a-b": {}, "a_b": {}}}
+    tables: dict[str, object] = {"providers": {"a-b": {}, "a_b": {}}}
     raw = read_config(tables, env={"DOVETAIL__PROVIDERS__A_B__X": "1"})
     assert raw.tables == {"providers": {"a-b": {}, "a_b": {"x": "1"}}}
 

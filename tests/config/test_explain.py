@@ -114,3 +114,8 @@ def test_defaults_are_shown_where_the_config_says_nothing(read: Read) -> None:
 def test_text_that_could_play_tricks_on_a_terminal_is_escaped(read: Read) -> None:
     raw = read('[chat]\nmodel = "a\\u001b[31m\\n\\"\\\\"\n')
     assert explain(raw)[0].shown == r'"a\x1b[31m\n\"\\"'
+
+
+def test_dates_numbers_and_truth_are_shown_as_in_the_file(read: Read) -> None:
+    raw = read("[chat]\na = 2026-01-02\nb = 07:30:00\nc = -1.5\nd = false\ne = {}\n")
+    assert [row.shown for row in explain(raw)] == ["2026-01-02", "07:30:00", "-1.5", "false", "{}"]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from dovetail.config import read_config
 from dovetail.errors import ConfigError, ConfigNotFound
@@ -27,7 +28,7 @@ def as_toml(values: dict[tuple[str, str], int]) -> str:
     return "".join(f'{table}.{key} = "{value}"\n' for (table, key), value in values.items())
 
 
-@given(layers=st.fixed_dictionaries({layer: layer_values for layer in LAYERS}))
+@given(layers=st.fixed_dictionaries(dict.fromkeys(LAYERS, layer_values)))
 def test_for_each_key_the_highest_layer_that_has_it_wins(layers: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as name:
         files = {layer: Path(name, f"{layer}.toml") for layer in ("project", "user")}
@@ -37,7 +38,9 @@ def test_for_each_key_the_highest_layer_that_has_it_wins(layers: dict[str, Any])
             f"DOVETAIL__{table.upper()}__{key.upper()}": str(value)
             for (table, key), value in layers["environment"].items()
         }
-        flags = {f"{table}.{key}": str(value) for (table, key), value in layers["flag"].items()}
+        flags: dict[str | tuple[str, ...], object] = {
+            f"{table}.{key}": str(value) for (table, key), value in layers["flag"].items()
+        }
         raw = read_config(files["project"], user_file=files["user"], env=env, overrides=flags)
 
     expected: dict[tuple[str, str], tuple[str, str]] = {}
@@ -212,3 +215,19 @@ def test_problems_of_the_users_and_the_projects_file_come_together(folder: Path)
         "dovetail.toml:1:6",
         "user.toml:1:9",
     ]
+
+
+def test_what_no_layer_says_is_a_default() -> None:
+    raw = read_config({"chat": {"model": "a"}, "x": 1}, env={})
+    assert raw.origin(("kernel", "max_turns")).layer == "default"
+    assert raw.where(("kernel", "max_turns")) == "[kernel] max_turns"
+    assert raw.value(("chat", "model", "deeper")) is None
+    assert raw.where(("x",)) == "config mapping x"
+
+
+def test_secrets_that_a_program_hands_over_are_known() -> None:
+    tables: dict[str, dict[str, object]] = {
+        "chat": {"token": SecretStr("hunter2"), "api_key": 12345, "password": True}
+    }
+    tables["chat"]["secret"] = 1 << 20_000  # more digits than Python will write
+    assert read_config(tables, env={}).secrets() == {"hunter2", "12345"}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
 from dovetail.config.files import ConfigFile
 from dovetail.config.locate import line_index
 from dovetail.config.places import KeyPath, dotted
-from pathlib import Path
 
 TRICKY = '''\
 # a comment with [brackets] = and "quotes"

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from dovetail.config.durations import Duration  # noqa: TC001 - a pydantic field
+from dovetail.config.durations import Duration
 from dovetail.config.schema import config_schema
 from dovetail.config.shape import settings_schema
 
@@ -57,7 +57,7 @@ class OpenAI(Closed):
 
 OtherPeer.__name__ = "Peer"  # two plugins may well have a model of one name
 
-COMPONENTS = [
+COMPONENTS: list[tuple[str, str | None, str, type[BaseModel] | None]] = [
     ("ollama", "ollama", "provider", Ollama),
     ("openai", "openai", "provider", OpenAI),
     ("openai", "embeddings", "provider", OpenAI),
@@ -152,7 +152,8 @@ def allows(root: Schema, rule: Any, value: Any) -> bool:  # noqa: C901, PLR0911,
         "[providers.mine]\nuse = 'ollama:ollama'\nattempts = 2",
         "[providers.mine]\nuse = 'openai:embeddings'\napi_key = '${KEY}'",
         "[providers.ollama]\nattempts = '${TRIES:-3}'\nmode = '${MODE}'\ntimeout = '${LIMIT}'",
-        "[providers.ollama]\noptional = '${X}'\n[[providers.ollama.peers]]\nhost='h'\nweight='${W}'",
+        "[providers.ollama]\noptional = '${X}'",
+        "[[providers.ollama.peers]]\nhost = 'h'\nweight = '${W}'",
         "[providers.many]\nuse = 'many:one'",
         "[[middleware]]\nuse = 'resilience'\nattempts = 1\n[[middleware]]\nuse = 'logging'",
         "[sessions]\nlifetime = '1h'",

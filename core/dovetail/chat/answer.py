@@ -125,42 +125,65 @@ class Answer:
         return self._response
 
     async def read(self) -> ChatResponse:
-        """Read to the end and give the whole answer."""
+        """Read to the end and give the whole answer; the same as `chunks`, but cheaper."""
         if self._source is None and not self._changes:
             await self._end(None)
             return self.response
-        async for _chunk in self.chunks():
-            pass
+        self.accumulator = StreamingAccumulator()
+        take = self._take
+        try:
+            if self._first is not None:
+                take(self._first)
+            async for chunk in self._chunks_in():
+                take(chunk)
+        except BaseException as error:
+            await self._broken(error)
+            raise
+        await self._end(None)
         return self.response
 
     async def chunks(self) -> AsyncGenerator[StreamingChunk]:
         """The chunks, changed as asked; once. The reader must `aclose()` if it stops early."""
-        self.accumulator = accumulator = StreamingAccumulator()
-        source = self._source if self._source is not None else _replay(self.response)
-        changes = self._changes
+        self.accumulator = StreamingAccumulator()
+        take = self._take
         try:
-            chunk = self._first if self._first is not None else await source.__anext__()
-            while True:
-                changed = _apply(changes, chunk) if changes else chunk
-                if changed is not None:
-                    accumulator.add(changed)
+            if self._first is not None and (changed := take(self._first)) is not None:
+                yield changed
+            async for chunk in self._chunks_in():
+                if (changed := take(chunk)) is not None:
                     yield changed
-                chunk = await source.__anext__()
-        except StopAsyncIteration:
-            pass
         except BaseException as error:
-            failure = as_provider_error(error, self.provider, self.model)
-            await _close(source)
-            await self._end(failure)
-            if failure is error:
-                raise
-            raise failure from error
+            await self._broken(error)
+            raise
         await self._end(None)
 
     async def aclose(self) -> None:
         """Give up an answer that nobody reads; closes what it comes from."""
         if self._source is not None:
             await _close(self._source)
+
+    def _chunks_in(self) -> AsyncIterator[StreamingChunk]:
+        return self._source if self._source is not None else _replay(self.response)
+
+    def _take(self, chunk: StreamingChunk) -> StreamingChunk | None:
+        """Change a chunk as asked and count it in; None if it was dropped."""
+        changed: StreamingChunk | None = chunk
+        for change in self._changes:
+            changed = change(changed)
+            if changed is None:
+                return None
+        if self.accumulator is not None:
+            self.accumulator.add(changed)
+        return changed
+
+    async def _broken(self, error: BaseException) -> None:
+        """Close what the chunks come from and tell `on_end`; raises if it is not `error` itself."""
+        failure = as_provider_error(error, self.provider, self.model)
+        if self._source is not None:
+            await _close(self._source)
+        await self._end(failure)
+        if failure is not error:
+            raise failure from error
 
     async def _end(self, given: BaseException | None) -> None:
         error = given
@@ -224,15 +247,6 @@ def as_provider_error(error: BaseException, provider: str, model: str) -> BaseEx
 def _reason(error: BaseException) -> FinishReason:
     stopped = isinstance(error, (asyncio.CancelledError, GeneratorExit))
     return FinishReason.CANCELLED if stopped else FinishReason.ERROR
-
-
-def _apply(changes: list[Change], chunk: StreamingChunk) -> StreamingChunk | None:
-    changed: StreamingChunk | None = chunk
-    for change in changes:
-        if changed is None:
-            return None
-        changed = change(changed)
-    return changed
 
 
 async def _replay(response: ChatResponse) -> AsyncGenerator[StreamingChunk]:

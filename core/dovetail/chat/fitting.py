@@ -51,10 +51,13 @@ async def assemble(
     if session is None:
         return request if request.model == model else request.model_copy(update={"model": model})
     system = tuple(m for m in request.messages if m.role is MessageRole.SYSTEM)
-    fitting = _Fitting(request, system, new, model, provider, options)
-    if not session.history or not await fitting.limit():
-        return fitting.build(session.history)
-    return await fitting.fit(session, condense)
+    knows = options.context_window or overrides(provider, ChatProvider, "context_window")
+    if session.history and knows:
+        fitting = _Fitting(request, system, new, model, provider, options)
+        if await fitting.limit():
+            return await fitting.fit(session, condense)
+    messages = (*system, *session.history, *new)
+    return request.model_copy(update={"messages": messages, "model": model})
 
 
 class _Fitting:

@@ -69,7 +69,7 @@ class ChatMessage(Model):
     """What the model thought before it spoke, where it shows that."""
     refusal: str = ""
     """The words of a refusal, where the model gives them apart."""
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] = Field(default_factory=dict)
 
     @property
     def text(self) -> str:

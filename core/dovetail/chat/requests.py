@@ -12,7 +12,7 @@ class FunctionTool(Model):
 
     name: str
     description: str = ""
-    parameters: dict[str, Any] = {"type": "object", "properties": {}}
+    parameters: dict[str, Any] = Field(default_factory=lambda: {"type": "object", "properties": {}})
     """JSON Schema of the arguments object."""
     strict: bool = False
     """Ask the provider to hold the model to the schema."""
@@ -51,9 +51,9 @@ class ChatRequest(Model):
     response_format: ResponseFormat | None = None
     reasoning_effort: str | None = None
     """How much to think first: `low`, `medium`, `high`, or what the provider knows."""
-    extras: dict[str, Any] = {}
+    extras: dict[str, Any] = Field(default_factory=dict)
     """Fields of one provider's own, sent as they are."""
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] = Field(default_factory=dict)
     """For middleware and logs; never sent."""
 
 
@@ -64,5 +64,5 @@ class EmbeddingRequest(Model):
     model: str = ""
     """`instance/model` for the kernel; a provider gets what follows the first slash."""
     dimensions: int | None = Field(default=None, ge=1)
-    extras: dict[str, Any] = {}
-    metadata: dict[str, Any] = {}
+    extras: dict[str, Any] = Field(default_factory=dict)
+    metadata: dict[str, Any] = Field(default_factory=dict)

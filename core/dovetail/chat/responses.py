@@ -35,7 +35,7 @@ class Usage(Model):
     total_tokens: int | None = Field(default=None, ge=0)
     cached_tokens: int | None = Field(default=None, ge=0)
     reasoning_tokens: int | None = Field(default=None, ge=0)
-    extras: dict[str, Any] = {}
+    extras: dict[str, Any] = Field(default_factory=dict)
 
 
 class ChatResponse(Model):
@@ -50,9 +50,9 @@ class ChatResponse(Model):
     """The provider's instance name; the kernel fills it in."""
     request_id: str = ""
     """The request a host was asked; the kernel fills it in where it was made."""
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] = Field(default_factory=dict)
     """What middleware noted."""
-    extras: dict[str, Any] = {}
+    extras: dict[str, Any] = Field(default_factory=dict)
     """What the provider said besides."""
 
     @property
@@ -68,8 +68,8 @@ class EmbeddingResponse(Model):
     model: str = ""
     provider: str = ""
     usage: Usage | None = None
-    metadata: dict[str, Any] = {}
-    extras: dict[str, Any] = {}
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    extras: dict[str, Any] = Field(default_factory=dict)
 
 
 class ModelInfo(Model):

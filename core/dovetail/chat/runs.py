@@ -46,14 +46,6 @@ class SessionStatus(StrEnum):
     """No such run or session, or too long ago."""
 
 
-_ACTIVE = (
-    SessionStatus.WAITING,
-    SessionStatus.RUNNING,
-    SessionStatus.CANCELLING,
-    SessionStatus.COMMITTING,
-)
-
-
 class Run:
     """One turn in flight."""
 
@@ -64,7 +56,11 @@ class Run:
         "_salvage",
         "_timer",
         "_waiters",
+        "active",
         "cancel_requested",
+        "commit_overdue",
+        "committing_since",
+        "on_done",
         "on_stuck",
         "session_id",
         "stage",
@@ -87,9 +83,17 @@ class Run:
         self.stage = stage
         self.started = time.monotonic()
         self.status = SessionStatus.RUNNING
+        self.active = True
+        """Whether it has not ended."""
         self.task: asyncio.Task[object] | None = None
         self.cancel_requested = False
+        self.commit_overdue = False
+        """Whether its commit was broken off for taking too long."""
+        self.committing_since = 0.0
+        self.on_done: Callable[[], None] | None = None
+        """Called when its task is done, which for a stuck run may be long after its end."""
         self.on_stuck: Callable[[], Coroutine[None, None, None]] | None = None
+        """Keeps what came of a run that does not stop."""
 
     @property
     def id(self) -> str:
@@ -97,11 +101,6 @@ class Run:
         if self._id is None:
             self._id = new_id()
         return self._id
-
-    @property
-    def active(self) -> bool:
-        """Whether it has not ended."""
-        return self.status in _ACTIVE
 
     def attach(self, task: asyncio.Task[object]) -> None:
         """Let `task` be what the run does; the run ends when the task does.
@@ -124,10 +123,21 @@ class Run:
         return True
 
     def commit(self) -> None:
-        """From here on it cannot be cancelled."""
+        """From here on it cannot be cancelled; its manager limits the time it may take."""
         self.status = SessionStatus.COMMITTING
+        self.committing_since = time.monotonic()
         if self._timer is not None:
             self._timer.cancel()
+
+    def overdue(self) -> None:
+        """Break off a commit that takes too long; the second time, go on without it."""
+        if self.commit_overdue:
+            log.error("a run does not end: keeping it hangs", run_id=self.id)
+            self.end(SessionStatus.STUCK)
+        elif self.task is not None:
+            self.commit_overdue = True
+            self.committing_since = time.monotonic()
+            self.task.cancel()
 
     async def wait(self) -> None:
         """Wait until it has ended or is stuck; being cancelled here does not touch the run."""
@@ -141,6 +151,7 @@ class Run:
         if not self.active:
             return
         self.status = status
+        self.active = False
         if self._timer is not None:
             self._timer.cancel()
         self._manager.forget(self)
@@ -172,6 +183,8 @@ class Run:
             self._salvage.add_done_callback(lambda _: self.end(SessionStatus.STUCK))
 
     def _task_done(self, task: asyncio.Task[object]) -> None:
+        if self.on_done is not None:
+            self.on_done()
         if task.cancelled():
             self.end(SessionStatus.CANCELLED)
         elif task.exception() is not None:
@@ -187,9 +200,17 @@ current_run: ContextVar[Run | None] = ContextVar("dovetail_run", default=None)
 class ChatSessionManager:
     """The runs in flight, by run and by session."""
 
-    def __init__(self, *, cancel_grace: float = 2.0, max_runs: int = 10_000) -> None:
+    def __init__(
+        self,
+        *,
+        cancel_grace: float = 2.0,
+        commit_timeout: float = 10.0,
+        max_runs: int = 10_000,
+    ) -> None:
         self.cancel_grace = cancel_grace
+        self.commit_timeout = commit_timeout
         self.max_runs = max_runs
+        self._watch: asyncio.TimerHandle | None = None
         self._runs: set[Run] = set()
         self._ended: OrderedDict[str, tuple[str | None, SessionStatus]] = OrderedDict()
 
@@ -211,6 +232,8 @@ class ChatSessionManager:
             raise KernelBusy(message)
         run = Run(self, session_id, user_id, stage)
         self._runs.add(run)
+        if self._watch is None:
+            self._look_later()
         if task is not None:
             run.attach(task)
         return run
@@ -241,6 +264,26 @@ class ChatSessionManager:
     def runs(self) -> list[Run]:
         """The runs in flight, oldest first."""
         return sorted(self._runs, key=lambda run: run.started)
+
+    def close(self) -> None:
+        """Stop looking after runs; call it when none is in flight."""
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+
+    def _look_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._watch = loop.call_later(self.commit_timeout / 10, self._look_after_commits)
+
+    def _look_after_commits(self) -> None:
+        """Break off commits that take too long: one timer for all costs a turn nothing."""
+        self._watch = None
+        limit = time.monotonic() - self.commit_timeout
+        for run in list(self._runs):
+            if run.status is SessionStatus.COMMITTING and run.committing_since < limit:
+                run.overdue()
+        if self._runs:
+            self._look_later()
 
     def forget(self, run: Run) -> None:
         """Take a run that ended out; its last status is remembered for a while."""

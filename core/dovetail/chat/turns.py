@@ -106,10 +106,16 @@ class Turn:
         error = await self._commit(response, error)
         if self._window is not None:
             self._window.close()
-        if error is None or (
-            isinstance(error, asyncio.CancelledError) and self._run.cancel_requested
-        ):
+        # Whoever waits is told here: by the task's own callback it would cost a turn of the loop.
+        if error is None:
+            self._run.end(SessionStatus.COMPLETED)
             return response
+        if isinstance(error, asyncio.CancelledError):
+            self._run.end(SessionStatus.CANCELLED)
+            if self._run.cancel_requested:
+                return response
+            raise error
+        self._run.end(SessionStatus.FAILED)
         if isinstance(error, ProviderError):
             error.response = response
         raise error
@@ -202,17 +208,18 @@ class Turn:
         if session is None:
             return error
         try:
-            async with asyncio.timeout(self._generation.kernel.commit_timeout):
-                messages = kept_messages(self._new, response, whole=error is None)
-                if messages:
-                    await self._sessions.keep(session, messages)
-                if self._condensed:
-                    with suppress(SessionConflict):  # then the next turn makes another summary
-                        await self._sessions.update_session(session)
-                await self._sessions.end_turn(session.session_id)
-        except Exception as failure:  # a store may raise anything, and must not hide `error`
+            messages = kept_messages(self._new, response, whole=error is None)
+            if messages:
+                await self._sessions.keep(session, messages)
+            if self._condensed:
+                with suppress(SessionConflict):  # then the next turn makes another summary
+                    await self._sessions.update_session(session)
+            await self._sessions.end_turn(session.session_id)
+        except BaseException as failure:  # a store may raise anything, and must not hide `error`
             log.exception("a turn could not be kept", session_id=session.session_id)
             self._sessions.abandon_turn(session.session_id)
+            if isinstance(failure, asyncio.CancelledError) and not self._run.commit_overdue:
+                raise  # the loop is being torn down
             return error or _not_kept(session, failure)
         return error
 
@@ -239,9 +246,10 @@ async def name_near_models(
     error.complete(nearest=tuple(f"{instance}/{name}" for name in ([near] if near else known[:5])))
 
 
-def _not_kept(session: Session, failure: Exception) -> SessionError:
+def _not_kept(session: Session, failure: BaseException) -> SessionError:
+    why = "its store took too long" if isinstance(failure, asyncio.CancelledError) else failure
     error = SessionError(
-        f"the answer was given but could not be kept in session `{session.session_id}`: {failure}"
+        f"the answer was given but could not be kept in session `{session.session_id}`: {why}"
     )
     error.__cause__ = failure
     return error

@@ -99,6 +99,7 @@ class SessionLocks:
         del self._held[session_id]
 
     async def _take_lease(self, session_id: str, held: _Held) -> None:
+        held.owner = new_id()
         pause = POLL_SECONDS[0]
         while not await self._store.acquire_lease(session_id, held.owner, LEASE_SECONDS):
             await asyncio.sleep(pause)
@@ -120,7 +121,7 @@ class _Held:
 
     def __init__(self) -> None:
         self.waiting: list[asyncio.Future[None]] = []
-        self.owner = new_id()
+        self.owner = ""
         self.renewal: asyncio.Task[None] | None = None
 
 

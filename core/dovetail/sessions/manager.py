@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dovetail.config.durations import Duration
 from dovetail.errors import SessionForbidden
+from dovetail.ids import new_id
 from dovetail.sessions.locks import SessionLocks
 from dovetail.sessions.session import Session, now
 
@@ -159,9 +160,7 @@ class SessionManager:
         self._locks.abandon(session_id)
 
     def _new(self, user_id: str | None, session_id: str | None) -> Session:
-        session = Session(user_id=user_id)
-        if session_id is not None:
-            session.session_id = session_id
+        session = Session(session_id=session_id or new_id(), user_id=user_id)
         session.expiry_at = session.created_at + timedelta(seconds=self.options.lifetime)
         return session
 

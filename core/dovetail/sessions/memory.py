@@ -43,14 +43,12 @@ class MemorySessionStore(SessionStore):
         stored = self._find(session_id)
         if stored is None:
             return None
-        history = stored.history
-        if last is not None:
-            history = history[-last:] if last else []
-        return _copy(stored, history)
+        start = 0 if last is None else max(len(stored.history) - last, 0)
+        return _copy(stored, stored.history[start:])
 
     async def append(self, session: Session, messages: Sequence[ChatMessage]) -> None:
         """Add messages; see `SessionStore.append`."""
-        stored = self._find(session.session_id)
+        stored = self.sessions.get(session.session_id)  # though its time ended during the turn
         if stored is None:
             stored = self._create(session, [])
         _check_owner(stored, session)
@@ -78,7 +76,7 @@ class MemorySessionStore(SessionStore):
             message_count=stored.message_count,
         )
         self.sessions[session.session_id] = changed
-        return _copy(changed, session.history)
+        return _copy(changed, list(session.history))
 
     async def delete(self, session_id: str) -> bool:
         """Remove it; see `SessionStore.delete`."""
@@ -110,7 +108,7 @@ class MemorySessionStore(SessionStore):
 
 
 def _copy(session: Session, history: list[ChatMessage]) -> Session:
-    """Its own dictionaries; messages are immutable and shared."""
+    """Its own dictionaries, and `history` as it is; messages are immutable and shared."""
     return Session(
         session_id=session.session_id,
         user_id=session.user_id,
@@ -119,7 +117,7 @@ def _copy(session: Session, history: list[ChatMessage]) -> Session:
         expiry_at=session.expiry_at,
         state=deepcopy(session.state) if session.state else {},
         preferences=deepcopy(session.preferences) if session.preferences else {},
-        history=list(history),
+        history=history,
         auth_info=deepcopy(session.auth_info) if session.auth_info else session.auth_info,
         version=session.version,
         message_count=session.message_count,
