@@ -85,8 +85,9 @@ def settings_type(component: type[Component]) -> type[Settings] | None:
         annotation = inspect.get_annotations(cls).get("settings")
         if annotation is None:
             continue
-        if isinstance(annotation, str):
-            annotation = _evaluate(annotation, cls)
+        for _ in range(2):  # a quoted one where all annotations are text is text in text
+            if isinstance(annotation, str):
+                annotation = _evaluate(annotation, cls)
         if not (isinstance(annotation, type) and issubclass(annotation, Settings)):
             message = (
                 f"`{component.__name__}.settings` is annotated with {annotation!r}; "
@@ -101,7 +102,7 @@ def _evaluate(annotation: str, cls: type) -> object:
     namespace = vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {}
     try:
         return eval(annotation, dict(namespace), dict(vars(cls)))  # noqa: S307 - the plugin's own code
-    except NameError as error:
+    except (AttributeError, NameError) as error:
         message = (
             f"`{cls.__name__}.settings` is annotated with `{annotation}`, which does not exist at "
             "run time; import it outside `if TYPE_CHECKING:`"

@@ -108,6 +108,11 @@ class ExecutionContext:
             self._request_id = new_id()
         return self._request_id
 
+    @property
+    def has_request_id(self) -> bool:
+        """Whether somebody gave or asked for the request's id."""
+        return self._request_id is not None
+
     def create_child_context(self, **fields: Any) -> ExecutionContext:
         """A context for work inside this one: same request, user, session and agent.
 

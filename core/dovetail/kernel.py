@@ -126,7 +126,7 @@ class Kernel:
             message = "this kernel was opened before; open another"
             raise KernelClosed(message)
         raw = self._read()
-        records = discover() if self._discover else {}
+        records = discover(installed=self._discover)
         self._host = host = Host({**records, **self._registered})
         try:
             await host.open(raw)
@@ -148,6 +148,7 @@ class Kernel:
             return []
         if self._cleanup is not None:
             self._cleanup.cancel()
+            await asyncio.gather(self._cleanup, return_exceptions=True)
         runs = self.runs.runs()
         for run in runs:
             run.cancel()
@@ -176,9 +177,8 @@ class Kernel:
         """
         host = self._open_host()
         raw = self._read()
-        if self._discover:
-            for plugin_id, record in discover().items():
-                host.records.setdefault(plugin_id, record)
+        for plugin_id, record in discover(installed=self._discover).items():
+            host.records.setdefault(plugin_id, record)
         report = await host.reload(raw)
         self._take_limits(host)
         return report

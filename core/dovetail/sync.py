@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+JOIN_SECONDS = 5.0
+"""How long the end of the kernel's thread is waited for."""
+
 
 class SyncKernel:
     """A kernel without `await`: `with Kernel.sync("dovetail.toml") as kernel: …`.
@@ -120,9 +123,13 @@ class SyncKernel:
         return await self._make().start()
 
     def _run(self) -> None:
-        assert self._loop is not None  # noqa: S101 - for the type checker
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
+        loop = self._loop
+        assert loop is not None  # noqa: S101 - for the type checker
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_forever()
+        finally:
+            _finish(loop)  # here: another thread may have a running loop of its own
 
     def _end(self) -> None:
         loop, thread = self._loop, self._thread
@@ -130,8 +137,7 @@ class SyncKernel:
         if loop is None or thread is None:
             return
         loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        _finish(loop)
+        thread.join(JOIN_SECONDS)  # a plugin that blocks the loop must not block the program's end
 
 
 class SyncStream:

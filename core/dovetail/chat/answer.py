@@ -167,14 +167,14 @@ class Answer:
 
     def _take(self, chunk: StreamingChunk) -> StreamingChunk | None:
         """Change a chunk as asked and count it in; None if it was dropped."""
-        changed: StreamingChunk | None = chunk
         for change in self._changes:
-            changed = change(changed)
+            changed = change(chunk)
             if changed is None:
                 return None
+            chunk = changed
         if self.accumulator is not None:
-            self.accumulator.add(changed)
-        return changed
+            self.accumulator.add(chunk)
+        return chunk
 
     async def _broken(self, error: BaseException) -> None:
         """Close what the chunks come from and tell `on_end`; raises if it is not `error` itself."""
@@ -187,11 +187,11 @@ class Answer:
 
     async def _end(self, given: BaseException | None) -> None:
         error = given
-        self._response = self._accumulated(error)
-        if self.metadata:
-            response = self.response
+        self._response = response = self._accumulated(error)
+        if self.metadata or (self.provider and not response.provider):
             metadata = {**response.metadata, **self.metadata}
-            self._response = response.model_copy(update={"metadata": metadata})
+            made = {"provider": response.provider or self.provider, "metadata": metadata}
+            self._response = response.model_copy(update=made)
         callbacks, self._ends = self._ends, []
         for callback in callbacks:
             try:

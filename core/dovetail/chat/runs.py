@@ -22,6 +22,8 @@ from dovetail.ids import new_id
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from dovetail.chat.answer import Answer
+
 log = structlog.get_logger("dovetail")
 
 REMEMBERED = 1024
@@ -57,6 +59,7 @@ class Run:
         "_timer",
         "_waiters",
         "active",
+        "answers",
         "cancel_requested",
         "commit_overdue",
         "committing_since",
@@ -85,6 +88,8 @@ class Run:
         self.status = SessionStatus.RUNNING
         self.active = True
         """Whether it has not ended."""
+        self.answers: list[Answer] = []
+        """What it opened at providers; whatever a middleware forgets is closed with the run."""
         self.task: asyncio.Task[object] | None = None
         self.cancel_requested = False
         self.commit_overdue = False

@@ -92,17 +92,12 @@ class Turn:
             DovetailError: what went wrong; what had come was kept.
         """
         set_current_context(self._context)
-        error: BaseException | None = None
-        try:
-            await self._begin()
-            response = await self._respond()
-        except BaseException as raised:  # noqa: BLE001 - what came is kept whatever ended the turn
-            error = raised
-            response = self._partial(raised)
+        response, error = await self._attempt()
         if self._fenced:
             return response
         self.response = response
         self._calm()
+        await self._close_forgotten()
         error = await self._commit(response, error)
         if self._window is not None:
             self._window.close()
@@ -119,6 +114,18 @@ class Turn:
         if isinstance(error, ProviderError):
             error.response = response
         raise error
+
+    async def _attempt(self) -> tuple[ChatResponse, BaseException | None]:
+        """The answer and None, or what had come of it and what ended it."""
+        try:
+            await self._begin()
+            response = await self._respond()
+        except BaseException as error:  # noqa: BLE001 - what came is kept whatever ended the turn
+            return self._partial(error), error
+        if self._context.has_request_id and not response.request_id:
+            known = {"request_id": self._context.request_id}
+            response = response.model_copy(update=known)
+        return response, None
 
     def nothing(self) -> ChatResponse:
         """The response of a turn that was cancelled before it began."""
@@ -222,6 +229,16 @@ class Turn:
                 raise  # the loop is being torn down
             return error or _not_kept(session, failure)
         return error
+
+    async def _close_forgotten(self) -> None:
+        """Close the answers that were opened and not read to their end."""
+        for answer in self._run.answers:
+            if answer.complete:
+                continue
+            try:
+                await answer.aclose()
+            except Exception:  # a provider's clean-up may raise anything; the turn must end
+                log.exception("a provider failed to close its stream", provider=answer.provider)
 
     def _calm(self) -> None:
         """Take back the cancels that ended the turn: the commit must not see them."""

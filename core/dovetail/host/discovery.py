@@ -7,6 +7,8 @@ all of them takes four times as long where most distributions have nothing for u
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from pathlib import PurePath
 from typing import TYPE_CHECKING, cast
 
 from dovetail import __version__
@@ -39,22 +41,22 @@ def restrict(plugin_ids: frozenset[str] | None) -> frozenset[str] | None:
     return before
 
 
-def discover() -> dict[str, PluginRecord]:
-    """Every installed plugin by id, the kernel's own first."""
+def discover(*, installed: bool = True) -> dict[str, PluginRecord]:
+    """Every plugin by id: the kernel's own, and those installed unless they are not wanted."""
     found = {
         plugin_id: PluginRecord(plugin_id, module, "dovetail", __version__, API)
         for plugin_id, module in BUILT_IN.items()
     }
-    for distribution, group, name, value in _entry_points():
+    for distribution, group, name, value in _entry_points() if installed else ():
         match = _GROUP.fullmatch(group)
         if match is None or (_only is not None and name not in _only):
             continue
-        record = PluginRecord(
-            name, value, distribution.name, distribution.version, int(match.group(1))
-        )
+        record = PluginRecord(name, value, *_identity(distribution), int(match.group(1)))
         first = found.setdefault(name, record)
-        if first is not record and not _same(first, record):
+        if first.distribution != record.distribution:
             first.clash = (*first.clash, record)
+        elif first.api != API and record.api == API:
+            found[name] = record  # it speaks several versions
     return found
 
 
@@ -63,7 +65,7 @@ def discover_commands() -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     for distribution, group, name, value in _entry_points():
         if group == COMMANDS:
-            found.setdefault(name, (value, distribution.name))
+            found.setdefault(name, (value, _identity(distribution)[0]))
     return found
 
 
@@ -71,17 +73,32 @@ def _entry_points() -> Iterator[tuple[Distribution, str, str, str]]:
     from importlib_metadata import distributions
 
     for distribution in distributions():
-        text = distribution.read_text("entry_points.txt")
+        try:
+            text = distribution.read_text("entry_points.txt")
+        except (OSError, ValueError):
+            continue  # unreadable, or no text: whatever it is, it harms no other
         if text and _SECTION in text:
-            for entry_point in distribution.entry_points:
-                yield (
-                    cast("Distribution", distribution),
-                    entry_point.group,
-                    entry_point.name,
-                    entry_point.value,
-                )
+            for group, name, value in _parse(text):
+                yield cast("Distribution", distribution), group, name, value
 
 
-def _same(one: PluginRecord, other: PluginRecord) -> bool:
-    """Whether it is one distribution seen twice on the path: the first one counts."""
-    return one.distribution == other.distribution and one.module == other.module
+def _parse(text: str) -> Iterator[tuple[str, str, str]]:
+    """Group, name and value of each entry point; a line that is none is passed over."""
+    group = ""
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("[") and line.endswith("]"):
+            group = line[1:-1].strip()
+        elif not line.startswith(("#", ";")):
+            name, equals, value = line.partition("=")
+            if equals:
+                yield group, name.strip(), value.partition("[")[0].strip()  # without extras
+
+
+def _identity(distribution: Distribution) -> tuple[str, str]:
+    """Name and version; from its folder's name where the metadata is missing or broken."""
+    with suppress(OSError, KeyError, ValueError):
+        if distribution.name and distribution.version:
+            return distribution.name, distribution.version
+    folder = PurePath(str(getattr(distribution, "_path", "")))
+    name, _, version = folder.stem.partition("-")
+    return name, version

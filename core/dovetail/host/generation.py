@@ -12,8 +12,10 @@ import structlog
 
 from dovetail.chat.answer import Answer, as_provider_error
 from dovetail.chat.providers import ChatProvider, EmbeddingProvider, Provider, overrides
+from dovetail.chat.runs import current_run
 from dovetail.config.nearest import nearest
 from dovetail.errors import InvalidResponse, ModelNotFound
+from dovetail.host.records import describe
 from dovetail.middleware import ChatCall, EmbedCall, Middleware, compose
 
 if TYPE_CHECKING:
@@ -106,7 +108,9 @@ class Generation:
         found: list[ModelInfo] = []
         for name, answer in zip(self.providers, answers, strict=True):
             if isinstance(answer, Exception):
-                log.warning("an instance cannot list its models", instance=name, error=str(answer))
+                log.warning(
+                    "an instance cannot list its models", instance=name, error=describe(answer)
+                )
             elif isinstance(answer, BaseException):
                 raise answer
             else:
@@ -145,7 +149,8 @@ class Generation:
         return self.find(model, self.chat.embedding_model, kind, "embedding_model")
 
     def _unknown(self, chosen: str, name: str, kind: type[Provider]) -> ModelNotFound:
-        broken = next((f for f in self.quarantined if f"[providers.{name}]" in f.component), None)
+        table = {self.config.where(e.path) for e in self.config.providers if e.name == name}
+        broken = next((f for f in self.quarantined if f.component in table), None)
         if broken is not None:
             return ModelNotFound(f"`{name}` is out of order: {broken}", model=chosen)
         near = nearest(name, self.providers)
@@ -170,7 +175,11 @@ class Generation:
         provider = self._provider(name, ChatProvider)
         if call.stream or not overrides(provider, ChatProvider, "send_message"):
             source = provider.send_message_stream(call.request, call.context)
-            return await Answer.begin(source, provider=name, model=model)
+            answer = await Answer.begin(source, provider=name, model=model)
+            run = current_run.get()
+            if run is not None:
+                run.answers = [*(a for a in run.answers if not a.complete), answer]
+            return answer
         try:
             response = await provider.send_message(call.request, call.context)
         except BaseException as error:

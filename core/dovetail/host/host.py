@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import structlog
 
 from dovetail.config import read_entries
 from dovetail.config.validate import validate
-from dovetail.errors import ConfigError, NotReady, StartError
+from dovetail.errors import ConfigError, KernelClosed, NotReady, StartError
 from dovetail.host.generation import Generation
 from dovetail.host.lifecycle import Instance, start_all, stop_all
 from dovetail.host.loading import PluginLoader
@@ -69,11 +69,14 @@ class Host:
         self._retries: dict[str, asyncio.Task[None]] = {}
         self._retirements: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
+        self._closed = False
 
     @property
     def generation(self) -> Generation:
         """The current generation."""
-        assert self._generation is not None  # noqa: S101 - the kernel opens it first
+        if self._generation is None:
+            message = "the kernel is still starting"
+            raise KernelClosed(message)
         return self._generation
 
     @property
@@ -91,7 +94,7 @@ class Host:
         """
         try:
             reading, planned, quarantined = await self._plan(raw)
-            failed = await start_all(planned, {}, reading.kernel.start_timeout, self._running)
+            failed = await start_all(planned, {}, reading.kernel, self._running)
             self._adopt(reading, self._running, failed, quarantined)
         except BaseException:
             await self.close()
@@ -109,7 +112,7 @@ class Host:
             kept, fresh, stuck = self._compare(planned, old)
             if reading.sessions != old.sessions:
                 stuck = sorted({*stuck, "[sessions]"})
-            limit = reading.kernel.start_timeout
+                reading = replace(reading, sessions=old.sessions)
             started: list[Instance] = []
             providers = {
                 i.planned.entry.name: i.component
@@ -117,7 +120,10 @@ class Host:
                 if i.planned.entry.kind == "provider"
             }
             try:
-                failed = await start_all(fresh, providers, limit, started)
+                failed = await start_all(fresh, providers, reading.kernel, started)
+                if self._closed:
+                    message = "the kernel was closed while it read its config again"
+                    raise KernelClosed(message)
                 self._adopt(reading, [*kept, *started], failed, quarantined)
             except BaseException:
                 await stop_all(started, reading.kernel.stop_timeout)
@@ -129,16 +135,17 @@ class Host:
 
     async def close(self) -> list[Failure]:
         """Stop everything, in reverse order; gives what failed to stop."""
+        self._closed = True
         tasks = [*self._retries.values(), *self._retirements]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         limit = self._generation.kernel.stop_timeout if self._generation else 10.0
         running, self._running = self._running, []
-        failures = await stop_all(running, limit)
-        for instance in running:
-            instance.planned.record.state = PluginState.STOPPED
-        return failures
+        try:
+            return await stop_all(running, limit)
+        finally:
+            _note_stopped(running, ())
 
     async def _plan(self, raw: RawConfig) -> tuple[_Reading, list[Planned], list[Failure]]:
         reading = _read(raw)
@@ -172,6 +179,7 @@ class Host:
             instances,
             [*quarantined, *absent],
         )
+        self.loader.active = frozenset(entry.plugin for entry in reading.config.entries)
         self._retry_later([(p, f) for p, f in failed if isinstance(f.cause, NotReady)])
 
     def _compare(
@@ -181,7 +189,7 @@ class Host:
         running = {(i.planned.entry.kind, i.planned.entry.name): i for i in old.instances}
         kept: list[Instance] = []
         fresh: list[Planned] = []
-        stuck: list[str] = []
+        stuck: list[Instance] = []
         changed: set[str] = set()
         for plan in _providers_first(planned):
             instance = running.get((plan.entry.kind, plan.entry.name))
@@ -191,11 +199,29 @@ class Host:
                 kept.append(instance)
             elif instance and (plan.component.exclusive or plan.entry.kind == "sessions"):
                 kept.append(instance)
-                stuck.append(table_of(plan))
+                stuck.append(instance)
             else:
                 fresh.append(plan)
                 changed.add(plan.entry.name)
-        return kept, fresh, stuck
+        self._pin(kept, fresh, stuck, old)
+        return kept, fresh, sorted(table_of(instance.planned) for instance in stuck)
+
+    def _pin(
+        self,
+        kept: list[Instance],
+        fresh: list[Planned],
+        stuck: list[Instance],
+        old: Generation,
+    ) -> None:
+        """What cannot be replaced needs what it was started with: that goes on running too."""
+        for instance in stuck:  # grows
+            needs = instance.planned.needs
+            for needed in old.instances:
+                entry = needed.planned.entry
+                if entry.kind == "provider" and entry.name in needs and needed not in kept:
+                    kept.insert(0, needed)
+                    stuck.append(needed)
+                    fresh[:] = [p for p in fresh if table_of(p) != table_of(needed.planned)]
 
     def _retire(self, old: Generation) -> None:
         old.retire()
@@ -210,9 +236,10 @@ class Host:
         for instance in old.instances:
             instance.holders -= 1
             if instance.holders == 0:
-                self._running.remove(instance)
                 unused.append(instance)
         await stop_all(unused, old.kernel.stop_timeout)
+        self._running = [i for i in self._running if i not in unused]
+        _note_stopped(unused, self._running)
 
     def _retry_later(self, failed: Sequence[tuple[Planned, Failure]]) -> None:
         for task in self._retries.values():
@@ -236,9 +263,9 @@ class Host:
         old = self.generation
         started: list[Instance] = []
         try:
-            failed = await start_all([planned], old.providers, old.kernel.start_timeout, started)
+            failed = await start_all([planned], old.providers, old.kernel, started)
             if failed:
-                return not isinstance(failed[0][1].cause, NotReady)
+                return self._still_failing(failure, failed[0][1])
         except BaseException:
             await stop_all(started, old.kernel.stop_timeout)
             raise
@@ -254,6 +281,24 @@ class Host:
         self._retire(old)
         log.info("an optional component is ready now", table=table_of(planned))
         return True
+
+    def _still_failing(self, before: Failure, now: Failure) -> bool:
+        """Whether to give it up: it fails for another reason now."""
+        if isinstance(now.cause, NotReady):
+            return False
+        log.warning("an optional component is out of order", failure=str(now))
+        self.generation.quarantined = tuple(
+            now if known is before else known for known in self.generation.quarantined
+        )
+        return True
+
+
+def _note_stopped(stopped: Sequence[Instance], running: Sequence[Instance]) -> None:
+    """Set the state of the plugins of which nothing runs any more."""
+    still = {instance.planned.record.plugin_id for instance in running}
+    for instance in stopped:
+        if instance.planned.record.plugin_id not in still:
+            instance.planned.record.state = PluginState.STOPPED
 
 
 def table_of(planned: Planned) -> str:

@@ -22,11 +22,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-async def call_in_thread(work: Callable[[], T], limit: float) -> T:
-    """What `work()` returns or raises, within `limit` seconds.
+class TookTooLong(PluginError):
+    """Not done within its limit. Not `TimeoutError`: that the plugin may raise itself."""
+
+
+async def call_in_thread(work: Callable[[], T], limit: float, what: str) -> T:
+    """What `work()` returns or raises, within `limit` seconds; `what` names it in the error.
 
     Raises:
-        TimeoutError: it took longer; it goes on in its thread, and its result is dropped.
+        TookTooLong: it took longer; it goes on in its thread, and its result is dropped.
         PluginError: it tried to end the thread (`SystemExit`, `StopIteration`).
     """
     loop = asyncio.get_running_loop()
@@ -48,8 +52,14 @@ async def call_in_thread(work: Callable[[], T], limit: float) -> T:
             loop.call_soon_threadsafe(report, settle)
 
     threading.Thread(target=run, name="dovetail-plugin", daemon=True).start()
-    async with asyncio.timeout(limit):
-        return await done
+    try:
+        await asyncio.wait([done], timeout=limit)
+        if done.done():
+            return done.result()
+    finally:
+        done.cancel()  # whatever comes now comes too late
+    message = f"{what} took longer than {limit:g} s"
+    raise TookTooLong(message)
 
 
 def import_object(path: str) -> tuple[object, float]:

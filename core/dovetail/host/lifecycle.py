@@ -7,6 +7,7 @@ that what one task opens, the same task closes.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from dovetail.component import Component
+    from dovetail.host.options import KernelOptions
     from dovetail.host.planning import Planned
     from dovetail.host.records import Failure
 
@@ -43,21 +45,22 @@ class Instance:
         self._stop = asyncio.Event()
         self._stop_error: BaseException | None = None
 
-    async def start(self, limit: float) -> None:
-        """Start it within `limit` seconds; raises what `start()` raised, or `PluginError`."""
+    async def start(self, options: KernelOptions) -> None:
+        """Start it within its limit; raises what `start()` raised, or `PluginError`.
+
+        If that fails it is stopped: `stop()` is owed all the same, in the same task.
+        """
         self._started = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._live(), name=f"dovetail {self.planned.entry.name}")
+        limit = options.start_timeout
         done, _ = await asyncio.wait([self._started], timeout=limit)
-        if not done:
-            await self._abandon(limit)
-            message = f"`start()` took longer than {limit:g} s"
-            raise PluginError(message)
-        try:
-            self._started.result()
-        except BaseException:
-            # `stop()` is owed all the same; it runs now, in the same task.
-            await self.stop(limit)
-            raise
+        error = self._started.exception() if done else PluginError(_late("start()", limit))
+        if error is None:
+            return
+        failure = await self.stop(options.stop_timeout)
+        if failure is not None:
+            log.error("a component failed to stop", failure=str(failure))
+        raise error
 
     async def stop(self, limit: float) -> Failure | None:
         """Stop it within `limit` seconds; a failure is returned, not raised."""
@@ -68,8 +71,8 @@ class Instance:
             self._task.cancel()  # whoever waited for the start has gone
         done, _ = await asyncio.wait([self._task], timeout=limit)
         if not done:
-            await self._abandon(ABANDON_SECONDS)
-            self._stop_error = PluginError(f"`stop()` took longer than {limit:g} s")
+            await self._abandon()
+            self._stop_error = PluginError(_late("stop()", limit))
         error, self._stop_error = self._stop_error, None
         if error is None:
             return None
@@ -81,22 +84,26 @@ class Instance:
             await self.component.start()
         except BaseException as error:  # noqa: BLE001 - the host decides what it means
             if not self._started.done():
-                self._started.set_exception(_from_plugin(error, "start()"))
+                self._started.set_exception(_from_plugin(error, "`start()`"))
                 self._started.exception()  # seen, also if nobody waits any more
         else:
             if not self._started.done():
                 self._started.set_result(None)
-            await self._stop.wait()
+            with suppress(asyncio.CancelledError):
+                await self._stop.wait()
+            if not self._stop.is_set():
+                # A task group that `start()` opened cancels this task: it must be closed in it.
+                log.error("a component broke while it ran", instance=self.planned.entry.name)
         try:
             await self.component.stop()
         except BaseException as error:  # noqa: BLE001 - as above
-            self._stop_error = _from_plugin(error, "stop()")
+            self._stop_error = _from_plugin(error, "`stop()`")
 
-    async def _abandon(self, limit: float) -> None:
+    async def _abandon(self) -> None:
         """Cancel the task, and go on without it if it does not end: nothing more can be done."""
         assert self._task is not None  # noqa: S101 - for the type checker
         self._task.cancel()
-        done, _ = await asyncio.wait([self._task], timeout=min(limit, ABANDON_SECONDS))
+        done, _ = await asyncio.wait([self._task], timeout=ABANDON_SECONDS)
         if not done:
             log.error("a component does not stop", instance=self.planned.entry.name)
 
@@ -104,10 +111,10 @@ class Instance:
 async def start_all(
     planned: Sequence[Planned],
     running: Mapping[str, Component],
-    limit: float,
+    options: KernelOptions,
     started: list[Instance],
 ) -> list[tuple[Planned, Failure]]:
-    """Start components, those whose needs are met together; each has `limit` seconds.
+    """Start components, those whose needs are met together.
 
     `running` are the provider components that run already, by name. What starts is added to
     `started` as soon as its start was entered, so that its `stop()` is owed by the caller also if
@@ -120,7 +127,7 @@ async def start_all(
         coming = {p.entry.name for p in waiting if p.entry.kind == "provider"}
         ready = [p for p in waiting if not (p.needs & coming)]
         waiting = [p for p in waiting if p.needs & coming]
-        starting = (_start(p, providers, limit, started) for p in ready)
+        starting = (_start(p, providers, options, started) for p in ready)
         for outcome in await asyncio.gather(*starting):
             if not isinstance(outcome, Instance):
                 failed.append(outcome)
@@ -130,36 +137,53 @@ async def start_all(
 
 
 async def stop_all(instances: Sequence[Instance], limit: float) -> list[Failure]:
-    """Stop components in reverse order, one after the other."""
-    failures = [await instance.stop(limit) for instance in reversed(instances)]
-    found = [failure for failure in failures if failure is not None]
-    for failure in found:
-        log.error("a component failed to stop", failure=str(failure))
-    return found
+    """Stop components in reverse order, one after the other; also if this is cancelled."""
+
+    async def stop() -> list[Failure]:
+        failures = [await instance.stop(limit) for instance in reversed(instances)]
+        found = [failure for failure in failures if failure is not None]
+        for failure in found:
+            log.error("a component failed to stop", failure=str(failure))
+        return found
+
+    task = asyncio.create_task(stop())
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])  # each has its limit
+        raise
 
 
 async def _start(
-    planned: Planned, providers: Mapping[str, Component], limit: float, started: list[Instance]
+    planned: Planned,
+    providers: Mapping[str, Component],
+    options: KernelOptions,
+    started: list[Instance],
 ) -> Instance | tuple[Planned, Failure]:
     missing = sorted(planned.needs - providers.keys())
     if missing:
         names = ", ".join(f"`{name}`" for name in missing)
-        cause = NotReady(f"it needs {names}, which did not start")
-        return planned, planned.fail(FailureStage.START, cause, "mend that one first")
+        absent = NotReady(f"it needs {names}, which did not start")
+        return planned, planned.fail(FailureStage.START, absent, "mend that one first")
     for ref in planned.refs:
         ref.bind(providers[ref.instance])
     try:
         instance = Instance(planned)
-    except Exception as error:  # noqa: BLE001 - a constructor may raise anything
-        return planned, planned.fail(FailureStage.START, error, _hint(planned, error))
+    except BaseException as error:  # noqa: BLE001 - also `SystemExit`, which would end the program
+        cause = _from_plugin(error, "its constructor")
+        return planned, planned.fail(FailureStage.START, cause, _hint(planned, cause))
     started.append(instance)
     try:
-        await instance.start(limit)
+        await instance.start(options)
     except Exception as error:  # noqa: BLE001 - whatever a component raises is its failure
         started.remove(instance)
         return planned, planned.fail(FailureStage.START, error, _hint(planned, error))
     planned.record.state = PluginState.STARTED
     return instance
+
+
+def _late(what: str, limit: float) -> str:
+    return f"`{what}` took longer than {limit:g} s"
 
 
 def _hint(planned: Planned, error: Exception) -> str:
@@ -176,6 +200,6 @@ def _from_plugin(error: BaseException, where: str) -> Exception:
     """An exception that a future can carry and that does not end the program."""
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return error
-    wrapped = PluginError(f"`{where}` raised {type(error).__name__}")
+    wrapped = PluginError(f"{where} raised {type(error).__name__}")
     wrapped.__cause__ = error
     return wrapped

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,13 @@ from dovetail.config.entries import RESERVED_KEYS
 from dovetail.config.nearest import nearest
 from dovetail.errors import PluginError
 from dovetail.host.discovery import API
-from dovetail.host.importing import call_in_thread, import_object
-from dovetail.host.records import FailureStage, PluginRecord, PluginState
+from dovetail.host.importing import TookTooLong, call_in_thread, import_object
+from dovetail.host.records import FailureStage, PluginRecord, PluginState, describe
 from dovetail.middleware import Middleware, check_middleware
 from dovetail.sessions.store import SessionStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
 
     from dovetail.config.entries import Kind
 
@@ -45,6 +46,9 @@ class PluginLoader:
 
     def __init__(self, records: dict[str, PluginRecord]) -> None:
         self.records = records
+        self.active: frozenset[str] = frozenset()
+        """The plugins that the config in effect names; a reload may leave others loaded."""
+        self._hosts: set[str] = set()
         self._manager = pluggy.PluginManager(specs.PROJECT)
         self._manager.add_hookspecs(specs)
 
@@ -67,7 +71,7 @@ class PluginLoader:
             await self._ask(record, limit)
 
     def collect(self, hook: str, **arguments: object) -> list[tuple[str, Any]]:
-        """What each loaded plugin answers to `hook`, by plugin id.
+        """What each active plugin answers to `hook`, by plugin id.
 
         Raises:
             PluginError: no plugin has declared such a hook, or one of the answers raised.
@@ -78,14 +82,16 @@ class PluginLoader:
             raise PluginError(message)
         answers: list[tuple[str, Any]] = []
         for plugin_id, plugin in self._manager.list_name_plugin():
-            if plugin is None or all(impl.plugin is not plugin for impl in caller.get_hookimpls()):
+            if plugin_id not in self.active:
+                continue
+            if all(impl.plugin is not plugin for impl in caller.get_hookimpls()):
                 continue
             try:
                 answers.extend(
                     (plugin_id, answer) for answer in self._call(plugin, hook, arguments)
                 )
             except Exception as error:
-                message = f"plugin `{plugin_id}` failed in the hook `{hook}`: {error}"
+                message = f"plugin `{plugin_id}` failed in the hook `{hook}`: {describe(error)}"
                 raise PluginError(message) from error
         return answers
 
@@ -105,28 +111,34 @@ class PluginLoader:
         elif record.plugin is None:
             work = partial(import_object, record.module)
             try:
-                record.plugin, record.import_seconds = await call_in_thread(work, limit)
-            except TimeoutError:
-                slow = PluginError(f"importing `{record.module}` took longer than {limit:g} s")
-                hint = "raise `import_timeout` of [kernel] if it is only slow"
-                _fail(record, FailureStage.IMPORT, slow, hint)
+                record.plugin, record.import_seconds = await call_in_thread(
+                    work, limit, f"importing `{record.module}`"
+                )
             except Exception as error:  # noqa: BLE001 - whatever the module raises is its failure, not ours
                 _fail(record, FailureStage.IMPORT, error, _import_hint(record, error))
 
     async def _take_specs(self, record: PluginRecord, limit: float) -> None:
-        plugin = record.plugin
-        if plugin is None or self._manager.parse_hookimpl_opts(plugin, "hookspecs") is None:
-            return
+        plugin: Any = record.plugin
+        if record.plugin_id in self._hosts:
+            return  # it declared them before it failed at something else
         try:
-            for module in await call_in_thread(plugin.hookspecs, limit):  # type: ignore[attr-defined]
+            found = hasattr(plugin, "hookspecs")
+            if not found or self._manager.parse_hookimpl_opts(plugin, "hookspecs") is None:
+                return
+            work = partial(_listed, lambda: [plugin.hookspecs()], "hookspecs")
+            for module in await call_in_thread(work, limit, "the hook `hookspecs`"):
                 self._manager.add_hookspecs(module)
         except Exception as error:  # noqa: BLE001 - the plugin's own code
-            _fail(record, FailureStage.REGISTER, error, "see its hook `hookspecs`")
+            hint = _slow_hint(error) or "see its hook `hookspecs`"
+            _fail(record, FailureStage.REGISTER, error, hint)
+        else:
+            self._hosts.add(record.plugin_id)
 
     def _register(self, record: PluginRecord) -> None:
-        plugin = record.plugin
         try:
-            self._manager.register(plugin, record.plugin_id)
+            hash(record.plugin)  # pluggy keeps plugins in sets: one that cannot be would harm all
+            if not self._manager.has_plugin(record.plugin_id):  # it is if loading was cancelled
+                self._manager.register(record.plugin, record.plugin_id)
             self._check_known(record)
         except Exception as error:  # noqa: BLE001 - the plugin's own code, or what pluggy says of it
             if self._manager.has_plugin(record.plugin_id):
@@ -154,13 +166,15 @@ class PluginLoader:
 
     async def _ask(self, record: PluginRecord, limit: float) -> None:
         for hook, base in KINDS.items():
+            work = partial(_listed, partial(self._call, record.plugin, hook, {}), hook)
             try:
-                answers = await call_in_thread(partial(self._call, record.plugin, hook, {}), limit)
-                classes = [cls for answer in answers for cls in answer]
+                classes = await call_in_thread(work, limit, f"the hook `{hook}`")
                 for cls in classes:
                     check_component(cls, base, hook)
+                _check_names(classes, hook)
             except Exception as error:  # noqa: BLE001 - the plugin's own code
-                _fail(record, FailureStage.REGISTER, error, f"see its hook `{hook}`")
+                hint = _slow_hint(error) or f"see its hook `{hook}`"
+                _fail(record, FailureStage.REGISTER, error, hint)
                 self._manager.unregister(name=record.plugin_id)
                 return
             record.components[hook] = classes
@@ -169,8 +183,24 @@ class PluginLoader:
     def _call(self, plugin: object, hook: str, arguments: dict[str, object]) -> list[Any]:
         others = [p for p in self._manager.get_plugins() if p is not plugin]
         caller = self._manager.subset_hook_caller(hook, remove_plugins=others)
-        answers: list[Any] = caller(**arguments)
-        return answers
+        answer: Any = caller(**arguments)
+        if caller.spec is not None and caller.spec.opts["firstresult"]:
+            return [] if answer is None else [answer]
+        return list(answer)
+
+
+def _listed(ask: Callable[[], list[Any]], hook: str) -> list[Any]:
+    """The items of all answers; a hook may be a generator, so this is the plugin's code too."""
+    answers = ask()
+    for answer in answers:
+        if inspect.iscoroutine(answer):
+            answer.close()
+            message = f"the hook `{hook}` is a coroutine; make it a plain function"
+            raise PluginError(message)
+        if isinstance(answer, type) or not isinstance(answer, Iterable):
+            message = f"the hook `{hook}` returned {answer!r}; it returns a list"
+            raise PluginError(message)
+    return [item for answer in answers for item in answer]
 
 
 def check_component(cls: object, base: type[Component], hook: str) -> None:
@@ -197,6 +227,14 @@ def check_component(cls: object, base: type[Component], hook: str) -> None:
     if issubclass(cls, Middleware):
         check_middleware(cls)
     _check_settings(cls, hook)
+
+
+def _check_names(classes: list[type[Component]], hook: str) -> None:
+    names = [cls.name for cls in classes]
+    for name in names:
+        if names.count(name) > 1:
+            message = f"the hook `{hook}` returned two components called `{name}`; rename one"
+            raise PluginError(message)
 
 
 def _check_settings(cls: type[Component], hook: str) -> None:
@@ -233,8 +271,15 @@ def _fail(record: PluginRecord, stage: FailureStage, error: BaseException, hint:
     record.state = PluginState.FAILED
 
 
+def _slow_hint(error: Exception) -> str:
+    slow = isinstance(error, TookTooLong)
+    return "raise `import_timeout` of [kernel] if it is only slow" if slow else ""
+
+
 def _import_hint(record: PluginRecord, error: Exception) -> str:
-    if isinstance(error, ModuleNotFoundError):
+    if isinstance(error, TookTooLong):
+        return _slow_hint(error)
+    if isinstance(error, ModuleNotFoundError) and error.name:
         return f"`{error.name}` is missing: reinstall `{record.distribution or record.plugin_id}`"
     return (
         "report it to the plugin's author, take it out of the config, "

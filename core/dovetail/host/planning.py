@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from dovetail.component import settings_type
 from dovetail.config.nearest import nearest
+from dovetail.config.raw import leaves, secret_text
+from dovetail.config.shape import secret_paths
 from dovetail.config.validate import validate
 from dovetail.errors import ConfigError, PluginError, Problem
 from dovetail.host.importing import call_in_thread
@@ -35,6 +37,7 @@ class Planned:
     settings: Settings | None
     where: str
     """Its table's place in the config."""
+    config: Config = field(repr=False)
     refs: tuple[Ref[Any], ...] = ()
 
     @property
@@ -53,7 +56,8 @@ class Planned:
 
     def fail(self, stage: FailureStage, cause: BaseException, hint: str = "") -> Failure:
         """A failure of this component."""
-        return self.record.fail(stage, cause, hint, self.where)
+        secrets = secrets_of(self.config, self.entry, self.component)
+        return self.record.fail(stage, cause, hint, self.where, secrets)
 
 
 @dataclass(slots=True)
@@ -79,6 +83,7 @@ async def make_plan(config: Config, loader: PluginLoader, limit: float) -> Plan:
     for entry in config.entries:
         await planner.take(entry)
     planner.check_refs()
+    planner.check_cycles()
     return planner.plan
 
 
@@ -93,37 +98,46 @@ class _Planner:
         """Plan one table's component, or note what is wrong with it."""
         where = self.config.where(entry.path)
         record = self.loader.records.get(entry.plugin)
+        if entry.kind == "sessions" and entry.optional:
+            message = "the session store cannot be optional: without one there is no kernel"
+            self.plan.problems.append(Problem(message, where, "take `optional` out"))
         if record is None:
             self._fail(entry, self._not_installed(entry, where))
         elif record.failure is not None:
-            self._fail(entry, record.failure)
+            self._fail(entry, replace(record.failure, component=where))
         elif entry.kind == "plugin":
             self._check_shared(entry, record)
         else:
+            component = None
             try:
-                planned = await self._planned(entry, record, where)
+                component = choose(record, HOOK_OF[entry.kind], entry.component)
+                planned = await self._planned(entry, record, component, where)
             except ConfigError as error:
                 self._misconfigured(entry, record, error)
             except Exception as error:  # noqa: BLE001 - the plugin's validators may raise anything
                 hint = f"see the settings of `{entry.plugin}`: dovetail plugins show {entry.plugin}"
-                cause = _slow(error, self.limit)
-                self._fail(entry, record.fail(FailureStage.VALIDATE, cause, hint, where))
+                secrets = secrets_of(self.config, entry, component)
+                self._fail(entry, record.fail(FailureStage.VALIDATE, error, hint, where, secrets))
             else:
                 self.plan.planned.append(planned)
 
     def check_refs(self) -> None:
-        """Every `Ref` names a provider that is there and fits, and none needs itself."""
+        """Every `Ref` names a provider that is there and fits; what is optional goes without."""
         providers = {p.entry.name: p for p in self.plan.planned if p.entry.kind == "provider"}
         named = {entry.name for entry in self.config.providers}
-        for planned in self.plan.planned:
-            for ref in planned.refs:
-                target = providers.get(ref.instance)
-                if target is None and ref.instance not in named:
-                    self._bad_ref(planned, ref, named)
-                elif target and ref.expected and not issubclass(target.component, ref.expected):
-                    message = f"`{ref}` is no {ref.expected.__name__}"
-                    self.plan.problems.append(Problem(message, planned.where))
-        graph = {name: planned.needs for name, planned in providers.items()}
+        for planned in tuple(self.plan.planned):
+            problems = [
+                problem
+                for ref in planned.refs
+                if (problem := self._check_ref(planned, ref, providers.get(ref.instance), named))
+            ]
+            if problems:
+                self._misconfigured(planned.entry, planned.record, ConfigError(problems))
+                self.plan.planned.remove(planned)
+
+    def check_cycles(self) -> None:
+        """No provider needs itself, not through others either."""
+        graph = {p.entry.name: p.needs for p in self.plan.planned if p.entry.kind == "provider"}
         try:
             TopologicalSorter(graph).prepare()
         except CycleError as error:
@@ -131,8 +145,9 @@ class _Planner:
             message = f"these providers need each other: {path}"
             self.plan.problems.append(Problem(message, "[providers]", "take one reference out"))
 
-    async def _planned(self, entry: Entry, record: PluginRecord, where: str) -> Planned:
-        component = choose(record, HOOK_OF[entry.kind], entry.component)
+    async def _planned(
+        self, entry: Entry, record: PluginRecord, component: type[Component], where: str
+    ) -> Planned:
         model = settings_type(component)
         if model is None:
             if entry.values:
@@ -141,12 +156,13 @@ class _Planner:
                     f"`{entry.plugin}` takes no settings", self.config.where((*entry.path, key))
                 )
                 raise ConfigError([problem])
-            return Planned(entry, record, component, None, where)
+            return Planned(entry, record, component, None, where, self.config)
         work = partial(validate, model, entry.values, config=self.config.raw, path=entry.path)
-        settings, problems = await call_in_thread(work, self.limit)
+        settings, problems = await call_in_thread(work, self.limit, "validating its settings")
         if settings is None:
             raise ConfigError(problems)
-        return Planned(entry, record, component, settings, where, tuple(refs_in(settings)))
+        refs = tuple(refs_in(settings))
+        return Planned(entry, record, component, settings, where, self.config, refs)
 
     def _check_shared(self, entry: Entry, record: PluginRecord) -> None:
         for key in entry.values:
@@ -175,16 +191,23 @@ class _Planner:
             self.plan.problems.extend(error.problems)
 
     def _fail(self, entry: Entry, failure: Failure) -> None:
-        into = self.plan.quarantined if entry.optional else self.plan.failures
-        if failure not in into:
-            into.append(failure)
+        if entry.optional:
+            self.plan.quarantined.append(failure)
+        elif all(failure.cause is not known.cause for known in self.plan.failures):
+            self.plan.failures.append(failure)  # a plugin that several tables name: once
 
-    def _bad_ref(self, planned: Planned, ref: Ref[Any], named: set[str]) -> None:
-        near = nearest(ref.instance, named)
-        known = ", ".join(sorted(named)) or "none"
-        hint = f"did you mean `{near}`?" if near else f"the instances are: {known}"
-        message = f"there is no provider instance `{ref.instance}`"
-        self.plan.problems.append(Problem(message, planned.where, hint))
+    def _check_ref(
+        self, planned: Planned, ref: Ref[Any], target: Planned | None, named: set[str]
+    ) -> Problem | None:
+        if target is None and ref.instance not in named:
+            near = nearest(ref.instance, named)
+            known = ", ".join(sorted(named)) or "none"
+            hint = f"did you mean `{near}`?" if near else f"the instances are: {known}"
+            message = f"there is no provider instance `{ref.instance}`"
+            return Problem(message, planned.where, hint)
+        if target and ref.expected and not issubclass(target.component, ref.expected):
+            return Problem(f"`{ref}` is no {ref.expected.__name__}", planned.where)
+        return None
 
 
 def choose(record: PluginRecord, hook: str, name: str | None) -> type[Component]:
@@ -212,7 +235,12 @@ def choose(record: PluginRecord, hook: str, name: str | None) -> type[Component]
     raise PluginError(message)
 
 
-def _slow(error: Exception, limit: float) -> Exception:
-    if isinstance(error, TimeoutError):
-        return PluginError(f"validating its settings took longer than {limit:g} s")
-    return error
+def secrets_of(config: Config, entry: Entry, component: type[Component] | None) -> frozenset[str]:
+    """What no message about a table may show, though a plugin's own words may hold it."""
+    try:
+        model = settings_type(component) if component else None
+        paths = secret_paths(model, entry.values, entry.path) if model else frozenset()
+        declared = {secret_text(config.raw.value(path)) for path in paths}
+    except Exception:  # noqa: BLE001 - a model that has no schema: anything might be secret
+        declared = {secret_text(value) for _, value in leaves(entry.values)}
+    return config.raw.secrets() | declared

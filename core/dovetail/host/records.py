@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dovetail.component import Component
 
 
@@ -49,6 +51,8 @@ class Failure:
     hint: str = ""
     component: str = ""
     """The place of the component's table; empty if it is the plugin itself."""
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    """Text that must not be shown, should the cause hold it."""
 
     def __str__(self) -> str:
         """Two lines for a person."""
@@ -57,16 +61,19 @@ class Failure:
             who += f" ({self.distribution} {self.version})".replace(" )", ")")
         if self.component:
             who += f", {self.component}"
-        text = f"{who} failed at {self.stage}: {describe(self.cause)}"
+        text = f"{who} failed at {self.stage}: {describe(self.cause, self.secrets)}"
         return f"{text}\n    → {self.hint}" if self.hint else text
 
 
-def describe(error: BaseException) -> str:
-    """An error in one line: its words, with its type where the words alone say too little."""
+def describe(error: BaseException, secrets: Iterable[str] = ()) -> str:
+    """An error for a person: its words, with its type where the words alone say too little."""
     from dovetail.errors import DovetailError
     from dovetail.redaction import redact
 
-    words = redact(str(error))
+    try:
+        words = redact(str(error), secrets)
+    except Exception:  # noqa: BLE001 - a plugin's exception may be broken itself
+        words = ""
     if isinstance(error, DovetailError) and words:
         return words
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
@@ -100,9 +107,14 @@ class PluginRecord:
         return self.state in (PluginState.LOADED, PluginState.STARTED, PluginState.STOPPED)
 
     def fail(
-        self, stage: FailureStage, cause: BaseException, hint: str = "", component: str = ""
+        self,
+        stage: FailureStage,
+        cause: BaseException,
+        hint: str = "",
+        component: str = "",
+        secrets: frozenset[str] = frozenset(),
     ) -> Failure:
         """A failure of this plugin, with what is known of it."""
         return Failure(
-            stage, self.plugin_id, self.distribution, self.version, cause, hint, component
+            stage, self.plugin_id, self.distribution, self.version, cause, hint, component, secrets
         )

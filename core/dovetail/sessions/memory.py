@@ -64,11 +64,12 @@ class MemorySessionStore(SessionStore):
         """Compare and swap; see `SessionStore.set`."""
         stored = self._find(session.session_id)
         if stored is None and session.version == 0:
-            stored = self._create(session, list(session.history))
+            return _copy(self._create(session, list(session.history)), list(session.history))
+        if stored is not None:
+            _check_owner(stored, session)
         if stored is None or stored.version != session.version:
-            message = f"session `{session.session_id}` was changed or removed since it was read"
+            message = f"session `{session.session_id}` was made, changed or removed by others"
             raise SessionConflict(message)
-        _check_owner(stored, session)
         changed = replace(
             _copy(session, stored.history),
             version=stored.version + 1,
@@ -102,7 +103,7 @@ class MemorySessionStore(SessionStore):
     def _create(self, session: Session, history: list[ChatMessage]) -> Session:
         while len(self.sessions) >= self.settings.max_sessions:
             self.sessions.popitem(last=False)
-        created = replace(_copy(session, history), version=0, message_count=len(history))
+        created = replace(_copy(session, history), version=1, message_count=len(history))
         self.sessions[session.session_id] = created
         return created
 

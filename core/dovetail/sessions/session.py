@@ -36,7 +36,7 @@ class Session:
     history: list[ChatMessage] = field(default_factory=list)
     auth_info: dict[str, Any] | None = None
     version: int = 0
-    """Counts changes of state and preferences, for compare and swap."""
+    """Counts changes of state and preferences, for compare and swap; 0 if it is not stored yet."""
     message_count: int = 0
 
     def get(self, key: str, default: Any = None) -> Any:

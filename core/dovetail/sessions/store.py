@@ -49,9 +49,9 @@ class SessionStore(Component, ABC):
     async def set(self, session: Session) -> Session:
         """Save state, preferences, `auth_info` and times if nobody else has since it was read.
 
-        Creates the session if it is not there and `session.version` is 0. The history is not
-        touched, except that a created session starts with `session.history`. Returns the session
-        with its new version.
+        Creates the session if it is not there and `session.version` is 0; a stored session has
+        version 1 or more, whoever created it. The history is not touched, except that a created
+        session starts with `session.history`. Returns the session with its new version.
 
         Raises:
             SessionConflict: the stored version is not `session.version`; nothing was changed.

@@ -1,0 +1,99 @@
+"""The synchronous twin."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dovetail import FinishReason, KernelClosed, ModelNotFound, StartError, SyncKernel
+from tests.support.kernels import kernel_of
+from tests.support.models import Echo, Gated
+
+if TYPE_CHECKING:
+    from dovetail import Component
+
+
+def sync_of(*classes: type[Component]) -> SyncKernel:
+    """The twin of `kernel_of`."""
+    return SyncKernel(lambda: kernel_of(*classes))
+
+
+def test_a_chat_without_await() -> None:
+    with sync_of(Echo) as kernel:
+        assert kernel.chat("well met", session="s").text == "well met "
+        assert kernel.models() == []
+
+
+def test_a_stream_without_await() -> None:
+    with sync_of(Echo) as kernel, kernel.stream("a b c") as stream:
+        assert [chunk.text for chunk in stream] == ["a ", "b ", "c "]
+        assert stream.response.text == "a b c "
+
+
+def test_leaving_a_stream_early_keeps_what_came() -> None:
+    with sync_of(Gated) as kernel:
+        with kernel.stream("x", session="s") as stream:
+            for _ in stream:
+                break
+        assert stream.response.finish_reason is FinishReason.CANCELLED
+        session = kernel.call(kernel.kernel.sessions.get_session("s"))
+        assert session is not None
+        assert [m.text for m in session.history] == ["x", "begun "]
+
+
+def test_what_the_caller_raises_cancels_the_turn() -> None:
+    with sync_of(Gated) as kernel:
+        with pytest.raises(KeyboardInterrupt), kernel.stream("x") as stream:
+            for _ in stream:
+                raise KeyboardInterrupt
+        assert kernel.kernel.runs.get_active_session_count() == 0
+
+
+def test_errors_come_through() -> None:
+    with sync_of(Echo) as kernel, pytest.raises(ModelNotFound):
+        kernel.chat("x", model="nobody/m")
+
+
+def test_a_kernel_that_cannot_start_leaves_no_thread() -> None:
+    before = threading.active_count()
+    with (
+        pytest.raises(StartError),
+        SyncKernel(lambda: kernel_of(Echo, providers={"more": {"use": "missing"}})),
+    ):
+        pass
+    assert threading.active_count() == before
+
+
+def test_it_works_inside_a_running_loop() -> None:
+    async def notebook() -> str:
+        with sync_of(Echo) as kernel:
+            return kernel.chat("x").text
+
+    assert asyncio.run(notebook()) == "x "
+
+
+def test_several_threads_may_use_it() -> None:
+    answers: list[str] = []
+    with sync_of(Echo) as kernel:
+        threads = [
+            threading.Thread(target=lambda n=n: answers.append(kernel.chat(f"{n}").text))
+            for n in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(answers) == [f"{n} " for n in range(8)]
+
+
+def test_a_closed_kernel_says_so() -> None:
+    kernel = sync_of(Echo)
+    with pytest.raises(KernelClosed, match="not open"):
+        kernel.chat("x")
+    with kernel:
+        pass
+    with pytest.raises(KernelClosed, match="not open"):
+        kernel.chat("x")
