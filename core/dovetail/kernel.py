@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from dovetail.chat.messages import ChatMessage
 from dovetail.chat.requests import ChatRequest, EmbeddingRequest
@@ -203,19 +203,16 @@ class Kernel:
             ProviderError: the model call failed; `error.response` is what had come.
             SessionError: the session is busy or another user's.
         """
-        run, turn = self._begin(prompt, model, session, user, context, None)
+        run, turn, task = self._begin(prompt, model, session, user, context, None)
         try:
             await run.wait()
         except asyncio.CancelledError:
             run.cancel()
             await run.wait()
             raise
-        task = run.task
-        if turn.response is not None and (task is None or not task.done()):
-            return turn.response  # stuck: what had come was kept without it
-        if task is None or task.cancelled():
-            return turn.nothing()
-        return cast("ChatResponse", task.result())
+        if not task.done():
+            return turn.response or turn.nothing()  # stuck: what had come was kept without it
+        return turn.nothing() if task.cancelled() else task.result()
 
     def stream(
         self,
@@ -229,7 +226,7 @@ class Kernel:
         """The same as `chat`, for `async with`; iterate over it for the chunks."""
         self._open_host()
 
-        def begin(window: Window) -> tuple[Run, Turn]:
+        def begin(window: Window) -> tuple[Run, Turn, asyncio.Task[ChatResponse]]:
             return self._begin(prompt, model, session, user, context, window)
 
         return ChatStream(begin)
@@ -314,7 +311,7 @@ class Kernel:
         user: str | None,
         context: ExecutionContext | None,
         window: Window | None,
-    ) -> tuple[Run, Turn]:
+    ) -> tuple[Run, Turn, asyncio.Task[ChatResponse]]:
         host = self._open_host()
         request = _request(prompt, model)
         session = _free_session(session, context)
@@ -326,7 +323,7 @@ class Kernel:
         generation.enter()
         task = asyncio.get_running_loop().create_task(turn.drive())
         run.attach(task)
-        return run, turn
+        return run, turn, task
 
     def _take_limits(self, host: Host) -> None:
         options, runs = host.generation.kernel, self.runs

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from dovetail.component import Component
 from dovetail.errors import PluginError
@@ -43,7 +43,7 @@ class TurnCall:
     """Whether the host reads chunks."""
     ask: Callable[[TurnCall], Awaitable[Answer]] = field(repr=False)
     """The turn itself, innermost; call `call_next`, not this."""
-    operation: str = field(default="turn", init=False)
+    operation: ClassVar[str] = "turn"
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ class ChatCall:
     stream: bool
     """Whether chunks are wanted; the answer may have them either way."""
     session: Session | None = None
-    operation: str = field(default="chat", init=False)
+    operation: ClassVar[str] = "chat"
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ class EmbedCall:
     context: ExecutionContext
     provider: str
     """The instance's name."""
-    operation: str = field(default="embed", init=False)
+    operation: ClassVar[str] = "embed"
 
 
 class Middleware(Component):

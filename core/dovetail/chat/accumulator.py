@@ -70,28 +70,31 @@ class StreamingAccumulator:
         finish: FinishReason | str | None = None,
         provider: str = "",
         model: str = "",
-        request_id: str = "",
-        metadata: dict[str, Any] | None = None,
     ) -> ChatResponse:
         """The answer so far. `finish` overrides the reason the chunks gave; none means `stop`."""
         reason = finish or self.finish
         if reason is None:
             reason = FinishReason.TOOL_CALLS if self._calls else FinishReason.STOP
+        # Only what there is: validating an empty field costs as much as a full one.
+        more: dict[str, Any] = {}
+        if self._calls:
+            more["tool_calls"] = tuple(call.done() for call in self._calls)
+        if self._reasoning:
+            more["reasoning"] = "".join(self._reasoning)
+        if self._refusal:
+            more["refusal"] = "".join(self._refusal)
+        message = ChatMessage(role=MessageRole.ASSISTANT, content="".join(self._text), **more)
+        known: dict[str, Any] = {}
+        if self._usage is not None:
+            known["usage"] = self._usage
+        if self._extras:
+            known["extras"] = self._extras
         return ChatResponse(
-            message=ChatMessage(
-                role=MessageRole.ASSISTANT,
-                content="".join(self._text),
-                tool_calls=tuple(call.done() for call in self._calls) if self._calls else (),
-                reasoning="".join(self._reasoning),
-                refusal="".join(self._refusal),
-            ),
+            message=message,
             finish_reason=reason,
-            usage=self._usage,
             model=self.model or model,
             provider=provider,
-            request_id=request_id,
-            metadata=metadata or {},
-            extras=self._extras or {},
+            **known,
         )
 
     def partial(self, finish: FinishReason, *, provider: str = "", model: str = "") -> ChatResponse:

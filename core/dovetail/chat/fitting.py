@@ -50,7 +50,9 @@ async def assemble(
         raise InvalidRequest(message)
     if session is None:
         return request if request.model == model else request.model_copy(update={"model": model})
-    system = tuple(m for m in request.messages if m.role is MessageRole.SYSTEM)
+    system: tuple[ChatMessage, ...] = ()
+    if len(new) < len(request.messages):
+        system = tuple(m for m in request.messages if m.role is MessageRole.SYSTEM)
     knows = options.context_window or overrides(provider, ChatProvider, "context_window")
     if session.history and knows:
         fitting = _Fitting(request, system, new, model, provider, options)

@@ -188,8 +188,11 @@ class Run:
             self._salvage.add_done_callback(lambda _: self.end(SessionStatus.STUCK))
 
     def _task_done(self, task: asyncio.Task[object]) -> None:
-        if self.on_done is not None:
-            self.on_done()
+        # Broken here, these cycles cost nothing; left to the garbage collector, a third of a turn.
+        on_done, self.on_done, self.on_stuck, self.task = self.on_done, None, None, None
+        self.answers = []
+        if on_done is not None:
+            on_done()
         if task.cancelled():
             self.end(SessionStatus.CANCELLED)
         elif task.exception() is not None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dovetail.chat.runs import Run
     from dovetail.chat.turns import Turn
 
-    Begin = Callable[[Window], tuple[Run, Turn]]
+    Begin = Callable[[Window], tuple[Run, Turn, asyncio.Task[ChatResponse]]]
 
 
 class ChatStream:
@@ -34,6 +34,7 @@ class ChatStream:
         self._window: Window | None = None
         self._run: Run | None = None
         self._turn: Turn | None = None
+        self._task: asyncio.Task[ChatResponse] | None = None
 
     @property
     def run(self) -> Run:
@@ -60,7 +61,7 @@ class ChatStream:
             message = "a stream is entered once; ask the kernel for another"
             raise DovetailError(message)
         self._window = Window()
-        self._run, self._turn = self._begin(self._window)
+        self._run, self._turn, self._task = self._begin(self._window)
         return self
 
     async def __aexit__(
@@ -99,9 +100,8 @@ class ChatStream:
         return [chunk, *self._window.take_all()]
 
     async def _finish(self) -> None:
-        run = self.run
-        await run.wait()
-        task = run.task
+        await self.run.wait()
+        task = self._task
         if task is None or not task.done() or task.cancelled():
             return
         error = task.exception()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def said(messages: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
     """The messages that are kept: all but the system's, which a host sends anew."""
-    return tuple(m for m in messages if m.role is not MessageRole.SYSTEM)
+    return tuple([m for m in messages if m.role is not MessageRole.SYSTEM])
 
 
 def new_messages(
