@@ -64,6 +64,7 @@ class Kernel:
         self._user_file = user_file
         self._discover = discover_installed
         self._registered: dict[str, PluginRecord] = {}
+        self._opened = False
         self._host: Host | None = None
         self._sessions: SessionManager | None = None
         self._cleanup: asyncio.Task[None] | None = None
@@ -106,7 +107,7 @@ class Kernel:
         `plugin` is a module or object with hooks. It takes the place of an installed one of that
         id. Returns the kernel.
         """
-        if self._host is not None:
+        if self._opened:
             message = "plugins are registered before the kernel is opened"
             raise KernelClosed(message)
         self._registered[plugin_id] = PluginRecord(
@@ -122,10 +123,11 @@ class Kernel:
             ConfigError: it is wrong; all mistakes at once.
             StartError: plugins broke that it needs; all failures at once.
         """
-        if self._host is not None:
+        if self._opened:
             message = "this kernel was opened before; open another"
             raise KernelClosed(message)
         raw = self._read()
+        self._opened = True
         records = discover(installed=self._discover)
         self._host = host = Host({**records, **self._registered})
         try:
@@ -276,7 +278,7 @@ class Kernel:
     @property
     def sessions(self) -> SessionManager:
         """The sessions: find, make, delete."""
-        if self._sessions is None:
+        if self._host is None or self._sessions is None:
             raise KernelClosed(_CLOSED)
         return self._sessions
 

@@ -100,7 +100,7 @@ def test_the_example_is_read_as_it_is_meant(read: Read) -> None:
 
 def test_an_empty_config_keeps_sessions_in_memory() -> None:
     config = parse_config(read_config({}, env={}))
-    assert config.sessions.plugin == "memory"
+    assert config.sessions.plugin == "in-memory"
     assert config.entries == (config.sessions,)
 
 

@@ -30,7 +30,7 @@ RESERVED_KEYS: dict[Kind, frozenset[str]] = {
 }
 """Per kind of table, the keys that no component's Settings may declare."""
 
-DEFAULT_STORE = "memory"
+DEFAULT_STORE = "in-memory"
 
 
 @dataclass(frozen=True, slots=True)

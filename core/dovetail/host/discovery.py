@@ -25,7 +25,7 @@ COMMANDS = f"dovetail.v{API}.commands"
 _GROUP = re.compile(r"dovetail\.v(\d+)")
 _SECTION = "[dovetail.v"
 
-BUILT_IN = {"memory": "dovetail.sessions.memory"}
+BUILT_IN = {"in-memory": "dovetail.sessions.memory"}
 """The kernel's own plugins: there also in a frozen application, which has no metadata."""
 
 _only: frozenset[str] | None = None

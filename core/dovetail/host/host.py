@@ -11,6 +11,7 @@ import structlog
 from dovetail.config import read_entries
 from dovetail.config.validate import validate
 from dovetail.errors import ConfigError, KernelClosed, NotReady, StartError
+from dovetail.host.changes import compare
 from dovetail.host.generation import Generation
 from dovetail.host.lifecycle import Instance, start_all, stop_all
 from dovetail.host.loading import PluginLoader
@@ -109,29 +110,35 @@ class Host:
         async with self._changing:
             old = self.generation
             reading, planned, quarantined = await self._plan(raw)
-            kept, fresh, stuck = self._compare(planned, old)
+            changes = compare(planned, old.instances)
+            needs_restart = {*_tables(changes.stuck)}
             if reading.sessions != old.sessions:
-                stuck = sorted({*stuck, "[sessions]"})
+                needs_restart.add("[sessions]")
                 reading = replace(reading, sessions=old.sessions)
             started: list[Instance] = []
             providers = {
                 i.planned.entry.name: i.component
-                for i in kept
+                for i in changes.kept
                 if i.planned.entry.kind == "provider"
             }
             try:
-                failed = await start_all(fresh, providers, reading.kernel, started)
+                failed = await start_all(changes.fresh, providers, reading.kernel, started)
                 if self._closed:
                     message = "the kernel was closed while it read its config again"
                     raise KernelClosed(message)
-                self._adopt(reading, [*kept, *started], failed, quarantined)
+                self._adopt(reading, [*changes.kept, *started], failed, quarantined)
             except BaseException:
                 await stop_all(started, reading.kernel.stop_timeout)
                 raise
             self._running.extend(started)
             self._retire(old)
             stopped = [i for i in old.instances if i not in self.generation.instances]
-            return Reload(_tables(started), _tables(stopped), _tables(kept), tuple(stuck))
+            return Reload(
+                _tables(started),
+                _tables(stopped),
+                _tables(changes.kept),
+                tuple(sorted(needs_restart)),
+            )
 
     async def close(self) -> list[Failure]:
         """Stop everything, in reverse order; gives what failed to stop."""
@@ -181,47 +188,6 @@ class Host:
         )
         self.loader.active = frozenset(entry.plugin for entry in reading.config.entries)
         self._retry_later([(p, f) for p, f in failed if isinstance(f.cause, NotReady)])
-
-    def _compare(
-        self, planned: Sequence[Planned], old: Generation
-    ) -> tuple[list[Instance], list[Planned], list[str]]:
-        """What goes on running, what must be started, and what cannot be replaced."""
-        running = {(i.planned.entry.kind, i.planned.entry.name): i for i in old.instances}
-        kept: list[Instance] = []
-        fresh: list[Planned] = []
-        stuck: list[Instance] = []
-        changed: set[str] = set()
-        for plan in _providers_first(planned):
-            instance = running.get((plan.entry.kind, plan.entry.name))
-            if plan.entry.kind == "sessions":
-                instance = next(i for i in old.instances if i.planned.entry.kind == "sessions")
-            if instance and instance.planned.same(plan) and not plan.needs & changed:
-                kept.append(instance)
-            elif instance and (plan.component.exclusive or plan.entry.kind == "sessions"):
-                kept.append(instance)
-                stuck.append(instance)
-            else:
-                fresh.append(plan)
-                changed.add(plan.entry.name)
-        self._pin(kept, fresh, stuck, old)
-        return kept, fresh, sorted(table_of(instance.planned) for instance in stuck)
-
-    def _pin(
-        self,
-        kept: list[Instance],
-        fresh: list[Planned],
-        stuck: list[Instance],
-        old: Generation,
-    ) -> None:
-        """What cannot be replaced needs what it was started with: that goes on running too."""
-        for instance in stuck:  # grows
-            needs = instance.planned.needs
-            for needed in old.instances:
-                entry = needed.planned.entry
-                if entry.kind == "provider" and entry.name in needs and needed not in kept:
-                    kept.insert(0, needed)
-                    stuck.append(needed)
-                    fresh[:] = [p for p in fresh if table_of(p) != table_of(needed.planned)]
 
     def _retire(self, old: Generation) -> None:
         old.retire()
@@ -311,17 +277,6 @@ def table_of(planned: Planned) -> str:
 
 def _tables(instances: Sequence[Instance]) -> tuple[str, ...]:
     return tuple(table_of(instance.planned) for instance in instances)
-
-
-def _providers_first(planned: Sequence[Planned]) -> list[Planned]:
-    """In an order in which what a component needs comes before it."""
-    ordered: list[Planned] = []
-    waiting = list(planned)
-    while waiting:
-        coming = {p.entry.name for p in waiting if p.entry.kind == "provider"}
-        ordered.extend(p for p in waiting if not p.needs & coming)
-        waiting = [p for p in waiting if p.needs & coming]
-    return ordered
 
 
 def _read(raw: RawConfig) -> _Reading:

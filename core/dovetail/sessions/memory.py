@@ -32,7 +32,7 @@ class MemorySettings(Settings):
 class MemorySessionStore(SessionStore):
     """Keeps sessions in a dictionary, those used last at its end."""
 
-    name = "memory"
+    name = "in-memory"
     settings: MemorySettings
 
     def __init__(self) -> None:
