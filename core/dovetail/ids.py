@@ -10,5 +10,5 @@ def new_id() -> str:
     noise = int.from_bytes(os.urandom(10))
     high = (milliseconds & 0xFFFF_FFFF_FFFF) << 16 | 0x7000 | noise >> 68
     low = 1 << 63 | noise & 0x3FFF_FFFF_FFFF_FFFF
-    digits = f"{high:016x}{low:016x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    first, last = f"{high:016x}", f"{low:016x}"
+    return f"{first[:8]}-{first[8:12]}-{first[12:]}-{last[:4]}-{last[4:]}"

@@ -23,11 +23,13 @@ from dovetail import (
     End,
     ExecutionContext,
     FinishReason,
+    InvalidResponse,
     Kernel,
     Middleware,
     ProviderError,
     ProviderUnavailable,
     StreamingChunk,
+    ToolCallDelta,
     TurnCall,
 )
 from tests.support.kernels import kernel_of
@@ -303,3 +305,93 @@ async def test_an_answer_that_a_middleware_forgets_is_closed_with_the_turn() -> 
         with pytest.raises(ProviderError, match="changed my mind"):
             await kernel.chat("x")
         assert gated.closed.is_set()
+
+
+async def test_an_answer_that_nobody_reads_has_its_end_told_too() -> None:
+    ends: list[End] = []
+
+    class Replacing(Middleware):
+        async def chat(self, call: ChatCall, call_next: ChatNext) -> Answer:
+            await call_next(call)
+            return Answer.of("mine")
+
+    class Noting(Middleware):
+        async def chat(self, call: ChatCall, call_next: ChatNext) -> Answer:
+            answer = await call_next(call)
+            answer.on_end(ends.append)
+            return answer
+
+    class Whole(ChatProvider):
+        async def send_message(
+            self, request: ChatRequest, context: ExecutionContext
+        ) -> ChatResponse:
+            return ChatResponse(message=ChatMessage.assistant("theirs"))
+
+    async with kernel_of(Gated, Whole, Replacing, Noting) as kernel:
+        assert await both_ways(kernel, "x") == ("mine", "mine")
+        assert (await kernel.chat("x", model="whole")).text == "mine"
+    assert [type(end.error) for end in ends] == [asyncio.CancelledError] * 3
+    assert [end.response.text for end in ends] == ["begun ", "begun ", "theirs"]
+
+
+async def test_an_answer_that_makes_no_sense_is_told_before_it_is_raised() -> None:
+    ends: list[End] = []
+
+    class Nameless(ChatProvider):
+        async def send_message_stream(
+            self, request: ChatRequest, context: ExecutionContext
+        ) -> AsyncIterator[StreamingChunk]:
+            yield StreamingChunk(text="calling", tool_calls=(ToolCallDelta(id="1"),))
+
+    class Noting(Middleware):
+        async def chat(self, call: ChatCall, call_next: ChatNext) -> Answer:
+            answer = await call_next(call)
+            answer.on_end(ends.append)
+            return answer
+
+    async with kernel_of(Nameless, Noting) as kernel:
+        with pytest.raises(InvalidResponse, match="without saying which"):
+            await kernel.chat("x")
+        with pytest.raises(InvalidResponse, match="without saying which"):
+            async with kernel.stream("x") as stream:
+                async for _ in stream:
+                    pass
+    assert [type(end.error) for end in ends] == [InvalidResponse] * 2
+    assert ends[0].response.finish_reason is FinishReason.ERROR
+
+
+async def test_a_cancel_during_one_callback_does_not_lose_the_others() -> None:
+    told = asyncio.Event()
+    waiting = asyncio.Event()
+
+    class Slow(Middleware):
+        async def chat(self, call: ChatCall, call_next: ChatNext) -> Answer:
+            answer = await call_next(call)
+
+            async def hangs(end: End) -> None:
+                waiting.set()
+                await asyncio.Event().wait()
+
+            answer.on_end(hangs)
+            return answer
+
+    class Noting(Middleware):
+        async def chat(self, call: ChatCall, call_next: ChatNext) -> Answer:
+            answer = await call_next(call)
+            answer.on_end(lambda end: told.set())
+            return answer
+
+    async with kernel_of(Echo, Noting, Slow) as kernel:
+        turn = asyncio.create_task(kernel.chat("x", session="s"))
+        await waiting.wait()
+        assert kernel.runs.cancel_session("s")
+        assert (await turn).text == "x "
+        assert told.is_set()
+
+
+async def test_partial_answers_say_which_request_they_belong_to() -> None:
+    context = ExecutionContext(request_id="r-1")
+    async with kernel_of(Gated) as kernel:
+        async with kernel.stream("x", context=context) as stream:
+            await anext(stream)
+        assert stream.response.request_id == "r-1"

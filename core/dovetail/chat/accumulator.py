@@ -70,6 +70,7 @@ class StreamingAccumulator:
         finish: FinishReason | str | None = None,
         provider: str = "",
         model: str = "",
+        request_id: str = "",
     ) -> ChatResponse:
         """The answer so far. `finish` overrides the reason the chunks gave; none means `stop`."""
         reason = finish or self.finish
@@ -85,6 +86,8 @@ class StreamingAccumulator:
             more["refusal"] = "".join(self._refusal)
         message = ChatMessage(role=MessageRole.ASSISTANT, content="".join(self._text), **more)
         known: dict[str, Any] = {}
+        if request_id:
+            known["request_id"] = request_id
         if self._usage is not None:
             known["usage"] = self._usage
         if self._extras:
@@ -97,13 +100,15 @@ class StreamingAccumulator:
             **known,
         )
 
-    def partial(self, finish: FinishReason, *, provider: str = "", model: str = "") -> ChatResponse:
+    def partial(
+        self, finish: FinishReason, *, provider: str = "", model: str = "", request_id: str = ""
+    ) -> ChatResponse:
         """What had come of an answer that was cut short.
 
         Tool calls are left out: their arguments may be incomplete, and nobody will answer them.
         """
         self._calls = None
-        return self.response(finish=finish, provider=provider, model=model)
+        return self.response(finish=finish, provider=provider, model=model, request_id=request_id)
 
     def _add_call(self, delta: ToolCallDelta) -> None:
         if self._calls is None:

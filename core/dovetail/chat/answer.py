@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
     from dovetail.chat.chunks import StreamingChunk
+    from dovetail.context import ExecutionContext
 
     Change = Callable[[StreamingChunk], StreamingChunk | None]
     EndCallback = Callable[["End"], Awaitable[ChatResponse | None] | ChatResponse | None]
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("dovetail")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class End:
     """How an answer ended."""
 
@@ -50,12 +50,16 @@ class Answer:
         "_response",
         "_source",
         "accumulator",
+        "context",
+        "ended",
         "metadata",
         "model",
         "provider",
     )
 
-    def __init__(self, *, provider: str = "", model: str = "") -> None:
+    def __init__(
+        self, *, provider: str = "", model: str = "", context: ExecutionContext | None = None
+    ) -> None:
         self._source: AsyncIterator[StreamingChunk] | None = None
         self._first: StreamingChunk | None = None
         self._response: ChatResponse | None = None
@@ -64,26 +68,42 @@ class Answer:
         self.accumulator: StreamingAccumulator | None = None
         self.provider = provider
         self.model = model
+        self.context = context
+        """Where the request's id is asked for, if somebody made one."""
         self.metadata: dict[str, Any] = {}
+        self.ended = False
+        """Whether `on_end` was told."""
 
     @classmethod
-    def of(cls, response: ChatResponse | str, *, provider: str = "", model: str = "") -> Answer:
+    def of(
+        cls,
+        response: ChatResponse | str,
+        *,
+        provider: str = "",
+        model: str = "",
+        context: ExecutionContext | None = None,
+    ) -> Answer:
         """A complete answer, such as one from a cache."""
         if isinstance(response, str):
             response = ChatResponse(message=ChatMessage.assistant(response))
-        answer = cls(provider=provider, model=model)
+        answer = cls(provider=provider, model=model, context=context)
         answer._response = response
         return answer
 
     @classmethod
     async def begin(
-        cls, source: AsyncIterator[StreamingChunk], *, provider: str = "", model: str = ""
+        cls,
+        source: AsyncIterator[StreamingChunk],
+        *,
+        provider: str = "",
+        model: str = "",
+        context: ExecutionContext | None = None,
     ) -> Answer:
         """An answer whose chunks come from `source`; returns when the first is there.
 
         What `source` raises before that is raised here, as a `ProviderError` if it is none of ours.
         """
-        answer = cls(provider=provider, model=model)
+        answer = cls(provider=provider, model=model, context=context)
         answer._source = source
         try:
             answer._first = await source.__anext__()
@@ -158,9 +178,13 @@ class Answer:
         await self._end(None)
 
     async def aclose(self) -> None:
-        """Give up an answer that nobody reads; closes what it comes from."""
-        if self._source is not None:
-            await _close(self._source)
+        """Give up an answer that nobody reads: closes what it comes from and tells `on_end`."""
+        try:
+            if self._source is not None:
+                await _close(self._source)
+        finally:
+            if not self.ended:
+                await self._end(asyncio.CancelledError("nobody reads it"))
 
     def _chunks_in(self) -> AsyncIterator[StreamingChunk]:
         return self._source if self._source is not None else _replay(self.response)
@@ -186,19 +210,27 @@ class Answer:
             raise failure from error
 
     async def _end(self, given: BaseException | None) -> None:
-        error = given
-        self._response = response = self._accumulated(error)
-        if self.metadata or (self.provider and not response.provider):
-            metadata = {**response.metadata, **self.metadata}
-            made = {"provider": response.provider or self.provider, "metadata": metadata}
-            self._response = response.model_copy(update=made)
+        """Settle the response and tell `on_end`, also if this is cancelled meanwhile.
+
+        Raises what ended a whole answer after all: its pieces make no sense, a callback refused it,
+        or a cancel.
+        """
+        self.ended = True
+        error: BaseException | None = given
+        if isinstance(given, GeneratorExit):
+            error = asyncio.CancelledError("the reader went away")
+        try:
+            self._response = self._settled(error)
+        except DovetailError as senseless:
+            error = senseless
+            self._response = self._settled(error)
         callbacks, self._ends = self._ends, []
         for callback in callbacks:
             try:
                 changed = callback(End(self.response, error))
-                if inspect.isawaitable(changed):
+                if changed is not None and not isinstance(changed, ChatResponse):
                     changed = await changed
-            except DovetailError as refusal:
+            except (DovetailError, asyncio.CancelledError) as refusal:
                 error = error or refusal
             except Exception:
                 # One plugin's book-keeping must not take the answer from everybody else.
@@ -206,22 +238,46 @@ class Answer:
             else:
                 if changed is not None:
                     self._response = changed
-        if isinstance(error, DovetailError) and given is None:
+        if error is not None and given is None:
             raise error
 
+    def _settled(self, error: BaseException | None) -> ChatResponse:
+        """The response with what is known besides: who answered what request, and notes."""
+        response = self._accumulated(error)
+        made: dict[str, Any] = {}
+        if self.metadata:
+            made["metadata"] = {**response.metadata, **self.metadata}
+        if self.provider and not response.provider:
+            made["provider"] = self.provider
+        request_id = self._request_id()
+        if request_id and not response.request_id:
+            made["request_id"] = request_id
+        return response.model_copy(update=made) if made else response
+
     def _accumulated(self, error: BaseException | None) -> ChatResponse:
-        accumulator = self.accumulator
+        accumulator, provider, model = self.accumulator, self.provider, self.model
         if accumulator is None:
-            return self.response
+            if self._response is not None:
+                return self._response
+            accumulator = StreamingAccumulator()
+            if self._first is not None:
+                accumulator.add(self._first)
+        request_id = self._request_id()
         if error is not None:
-            return accumulator.partial(_reason(error), provider=self.provider, model=self.model)
-        made = accumulator.response(provider=self.provider, model=self.model)
+            return accumulator.partial(
+                _reason(error), provider=provider, model=model, request_id=request_id
+            )
+        made = accumulator.response(provider=provider, model=model, request_id=request_id)
         whole = self._response
         if whole is None:
             return made
         # A whole answer went through `each`: what chunks do not carry stays as it was.
         said = {"message": made.message, "finish_reason": made.finish_reason}
         return whole.model_copy(update=said)
+
+    def _request_id(self) -> str:
+        context = self.context
+        return context.request_id if context is not None and context.has_request_id else ""
 
 
 def as_provider_error(error: BaseException, provider: str, model: str) -> BaseException:

@@ -122,9 +122,6 @@ class Turn:
             response = await self._respond()
         except BaseException as error:  # noqa: BLE001 - what came is kept whatever ended the turn
             return self._partial(error), error
-        if self._context.has_request_id and not response.request_id:
-            known = {"request_id": self._context.request_id}
-            response = response.model_copy(update=known)
         return response, None
 
     def nothing(self) -> ChatResponse:
@@ -231,9 +228,9 @@ class Turn:
         return error
 
     async def _close_forgotten(self) -> None:
-        """Close the answers that were opened and not read to their end."""
+        """Close the answers that providers gave and nobody read to the end."""
         for answer in self._run.answers:
-            if answer.complete:
+            if answer.ended:
                 continue
             try:
                 await answer.aclose()

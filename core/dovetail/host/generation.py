@@ -175,19 +175,20 @@ class Generation:
         provider = self._provider(name, ChatProvider)
         if call.stream or not overrides(provider, ChatProvider, "send_message"):
             source = provider.send_message_stream(call.request, call.context)
-            answer = await Answer.begin(source, provider=name, model=model)
-            run = current_run.get()
-            if run is not None:
-                run.answers = [*(a for a in run.answers if not a.complete), answer]
-            return answer
-        try:
-            response = await provider.send_message(call.request, call.context)
-        except BaseException as error:
-            failure = as_provider_error(error, name, model)
-            if failure is error:
-                raise
-            raise failure from error
-        return Answer.of(response, provider=name, model=model)
+            answer = await Answer.begin(source, provider=name, model=model, context=call.context)
+        else:
+            try:
+                response = await provider.send_message(call.request, call.context)
+            except BaseException as error:
+                failure = as_provider_error(error, name, model)
+                if failure is error:
+                    raise
+                raise failure from error
+            answer = Answer.of(response, provider=name, model=model, context=call.context)
+        run = current_run.get()
+        if run is not None:
+            run.answers = [*(known for known in run.answers if not known.ended), answer]
+        return answer
 
     async def _ask_embedding(self, call: EmbedCall) -> EmbeddingResponse:
         name, model = call.provider, call.request.model

@@ -1,0 +1,410 @@
+"""What a line says, and that there is exactly one for each model call."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from dovetail import (
+    Answer,
+    ChatCall,
+    ChatMessage,
+    ChatProvider,
+    ChatRequest,
+    ChatResponse,
+    ExecutionContext,
+    FinishReason,
+    Kernel,
+    Middleware,
+    ProviderError,
+    RateLimited,
+    StreamingChunk,
+    TurnCall,
+    Usage,
+)
+from dovetail.testing import FakeModel, Gate
+
+Open = Callable[..., Kernel]
+Lines = Callable[[], list[dict[str, Any]]]
+
+ANSWER = (
+    StreamingChunk(text="It is a joint."),
+    StreamingChunk(
+        finish_reason=FinishReason.LENGTH, usage=Usage(prompt_tokens=3, completion_tokens=50)
+    ),
+)
+
+
+class Whole(ChatProvider):
+    """Gives whole answers only."""
+
+    async def send_message(self, request: ChatRequest, context: ExecutionContext) -> ChatResponse:
+        return ChatResponse(
+            message=ChatMessage.assistant("All of it."),
+            usage=Usage(prompt_tokens=1, completion_tokens=3),
+            model="whole-2026",
+        )
+
+
+class Unspeakable(ProviderError):
+    def __str__(self) -> str:
+        raise ValueError("it cannot be said")
+
+
+class Elsewhere(Middleware):
+    """Lets another instance answer."""
+
+    async def chat(
+        self, call: ChatCall, call_next: Callable[[ChatCall], Awaitable[Answer]]
+    ) -> Answer:
+        return await call_next(replace(call, provider="whole"))
+
+
+class Twice(Middleware):
+    """Asks the model twice in a turn."""
+
+    async def turn(
+        self, call: TurnCall, call_next: Callable[[TurnCall], Awaitable[Answer]]
+    ) -> Answer:
+        await (await call_next(call)).read()
+        return await call_next(call)
+
+
+async def read(kernel: Kernel, prompt: str = "What is a dovetail?", **options: Any) -> ChatResponse:
+    async with kernel.stream(prompt, **options) as stream:
+        async for _ in stream:
+            pass
+    return stream.response
+
+
+async def test_a_whole_answer_is_one_line_with_every_field(
+    open_kernel: Open, log: Path, lines: Lines, model: FakeModel
+) -> None:
+    model.will_say(ANSWER)
+    before = datetime.now(UTC)
+    async with open_kernel({"file": str(log)}) as kernel:
+        await kernel.chat("What is it?", session="s-1", user="ada")
+    (line,) = lines()
+    assert before <= datetime.fromisoformat(line.pop("timestamp")) <= datetime.now(UTC)
+    assert len(line.pop("request_id")) == 36
+    assert 0 <= line.pop("first_chunk_s") <= line["duration_s"]
+    assert line.pop("tokens_per_s") == pytest.approx(50 / line.pop("duration_s"), rel=0.05)
+    assert line == {
+        "level": "info",
+        "event": "chat",
+        "outcome": "ok",
+        "session_id": "s-1",
+        "user_id": "ada",
+        "provider": "fake",
+        "model": "fake-1",
+        "stream": False,
+        "finish_reason": "length",
+        "prompt_tokens": 3,
+        "completion_tokens": 50,
+    }
+
+
+async def test_a_stream_is_the_same_line(
+    open_kernel: Open, log: Path, lines: Lines, model: FakeModel
+) -> None:
+    model.will_say(ANSWER, ANSWER)
+    async with open_kernel({"file": str(log)}) as kernel:
+        await kernel.chat("What is it?")
+        await read(kernel)
+    whole, streamed = lines()
+    assert list(whole) == list(streamed)
+    varying = {"timestamp", "request_id", "tokens_per_s", "first_chunk_s", "duration_s"}
+    assert {k: v for k, v in streamed.items() if k not in varying} == {
+        **{k: v for k, v in whole.items() if k not in varying},
+        "stream": True,
+    }
+
+
+async def test_the_first_chunk_is_timed_apart_from_the_rest(
+    open_kernel: Open, log: Path, lines: Lines, model: FakeModel
+) -> None:
+    model.will_say([0.02, "one ", 0.03, "two"], [0.02, "one ", 0.03, "two"])
+    async with open_kernel({"file": str(log)}) as kernel:
+        await kernel.chat("Count.")
+        await read(kernel)
+    for line in lines():
+        assert line["first_chunk_s"] >= 0.02
+        assert line["duration_s"] - line["first_chunk_s"] >= 0.029
+
+
+async def test_an_answer_that_came_in_one_piece_has_no_first_chunk(
+    open_kernel: Open, log: Path, lines: Lines
+) -> None:
+    async with open_kernel({"file": str(log)}, more=(Whole,)) as kernel:
+        await kernel.chat("All?", model="whole/best")
+    (line,) = lines()
+    assert "first_chunk_s" not in line
+    assert (line["provider"], line["model"]) == ("whole", "whole-2026")
+    assert line["completion_tokens"] == 3
+
+
+async def test_the_line_names_the_instance_that_answered(
+    open_kernel: Open, log: Path, lines: Lines
+) -> None:
+    async with open_kernel({"file": str(log)}, more=(Elsewhere, Whole)) as kernel:
+        await kernel.chat("All?")
+    assert [line["provider"] for line in lines()] == ["whole"]
+
+
+async def test_the_request_id_is_the_contexts_and_its_childrens(
+    open_kernel: Open, log: Path, lines: Lines
+) -> None:
+    context = ExecutionContext(user_id="ada")
+    async with open_kernel({"file": str(log)}) as kernel:
+        await kernel.chat("One", context=context)
+        await kernel.chat("Two", context=context.create_child_context())
+        await kernel.embed("Three", context=context)
+        await kernel.chat("Four", context=ExecutionContext(request_id="mine"))
+    *same, other = lines()
+    assert {line["request_id"] for line in same} == {context.request_id}
+    assert other["request_id"] == "mine"
+
+
+async def test_each_model_call_of_a_turn_has_its_line(
+    open_kernel: Open, log: Path, lines: Lines, model: FakeModel
+) -> None:
+    model.will_say("Let me see.", "It is a joint.")
+    async with open_kernel({"file": str(log)}, more=(Twice,)) as kernel:
+        await kernel.chat("What is it?")
+    first, second = lines()
+    assert first["request_id"] == second["request_id"]
+    assert (first["completion_tokens"], second["completion_tokens"]) == (3, 4)
+
+
+async def test_an_embedding_is_a_line(open_kernel: Open, log: Path, lines: Lines) -> None:
+    async with open_kernel({"file": str(log)}) as kernel:
+        await kernel.embed(["one", "two words"])
+    (line,) = lines()
+    assert line.pop("duration_s") > 0
+    assert datetime.fromisoformat(line.pop("timestamp")).tzinfo == UTC
+    assert len(line.pop("request_id")) == 36
+    assert line == {
+        "level": "info",
+        "event": "embed",
+        "outcome": "ok",
+        "provider": "fake",
+        "model": "fake-1",
+        "texts": 2,
+        "dimensions": 16,
+        "prompt_tokens": 3,
+    }
+
+
+async def test_an_embedding_that_fails_is_a_line(
+    open_kernel: Open, log: Path, lines: Lines
+) -> None:
+    class Narrow(FakeModel):
+        name = "narrow"
+
+        async def embed(self, request: Any, context: Any) -> Any:
+            raise RateLimited("slow down", status=429)
+
+    async with open_kernel({"file": str(log)}, more=(Narrow,)) as kernel:
+        with pytest.raises(RateLimited):
+            await kernel.embed("one", model="narrow/x")
+    (line,) = lines()
+    assert (line["event"], line["outcome"], line["status"]) == ("embed", "error", 429)
+    assert "dimensions" not in line
+
+
+@pytest.mark.parametrize("ask", [Kernel.chat, read])
+async def test_an_error_before_the_first_chunk_is_one_line_and_passes(
+    open_kernel: Open, log: Path, lines: Lines, model: FakeModel, ask: Callable[..., Any]
+) -> None:
+    error = RateLimited("slow down", status=429)
+    model.will_say(error)
+    async with open_kernel({"file": str(log)}) as kernel:
+        with pytest.raises(RateLimited) as caught:
+            await ask(kernel, "Hello")
+    assert caught.value is error
+    (line,) = lines()
+    assert (line["level"], line["outcome"]) == ("error", "error")
+    assert (line["error"], line["error_message"]) == ("RateLimited", "fake: slow down")
+    assert (line["status"], line["provider"], line["model"]) == (429, "fake", "fake-1")
+    assert "first_chunk_s" not in line
+
+
+@pytest.mark.parametrize("ask", [Kernel.chat, read])
+async def test_an_error_after_the_first_chunk_is_one_line_and_passes(
+    open_kernel: Open, log: Path, lines: Lines, model: FakeModel, ask: Callable[..., Any]
+) -> None:
+    error = ProviderError("the line broke")
+    model.will_say(["One ", "two ", error])
+    async with open_kernel({"file": str(log)}) as kernel:
+        with pytest.raises(ProviderError) as caught:
+            await ask(kernel, "Hello")
+    assert caught.value is error
+    (line,) = lines()
+    assert (line["outcome"], line["finish_reason"]) == ("error", "error")
+    assert line["error_message"] == "fake: the line broke"
+    assert "first_chunk_s" in line
+    assert "status" not in line
+
+
+async def test_an_error_that_cannot_be_described_still_passes(
+    open_kernel: Open, log: Path, model: FakeModel
+) -> None:
+    error = Unspeakable("?")
+    model.will_say(error)
+    async with open_kernel({"file": str(log)}) as kernel:
+        with pytest.raises(Unspeakable) as caught:
+            await kernel.chat("Hello")
+        assert (await kernel.chat("Still there?")).text == "Still there?"
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_a_cancelled_stream_is_one_line(
+    open_kernel: Open, log: Path, lines: Lines, model: FakeModel, *, before: bool
+) -> None:
+    gate = Gate()
+    model.will_say([gate] if before else ["One ", gate])
+    async with open_kernel({"file": str(log)}) as kernel, kernel.stream("Hello") as stream:
+        await gate.reached()
+        stream.cancel()
+        await stream.run.wait()
+    (line,) = lines()
+    assert (line["level"], line["outcome"]) == ("info", "cancelled")
+    assert ("first_chunk_s" in line) is not before
+    assert line.get("finish_reason") == (None if before else "cancelled")
+    assert "error" not in line
+
+
+async def test_leaving_a_stream_is_one_line(
+    open_kernel: Open, log: Path, lines: Lines, model: FakeModel
+) -> None:
+    model.will_say("word " * 1000)  # more than the window holds, so that the turn waits for us
+    async with open_kernel({"file": str(log)}) as kernel:
+        async with kernel.stream("Hello") as stream:
+            await anext(stream)
+        assert [line["outcome"] for line in lines()] == ["cancelled"]
+
+
+async def test_a_callers_time_limit_is_one_line(
+    open_kernel: Open, log: Path, lines: Lines, model: FakeModel
+) -> None:
+    gate = Gate()
+    model.will_say([gate])
+    async with open_kernel({"file": str(log)}) as kernel:
+        asking = asyncio.create_task(kernel.chat("Hello"))
+        await gate.reached()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert [line["outcome"] for line in lines()] == ["cancelled"]
+
+
+async def test_secrets_in_an_error_are_masked(
+    open_kernel: Open, log: Path, lines: Lines, model: FakeModel
+) -> None:
+    model.will_say(
+        ProviderError(
+            "401 for Authorization: Bearer abc.def, api_key=hunter22, sk-0123456789abcdef"
+        )
+    )
+    async with open_kernel({"file": str(log)}) as kernel:
+        with pytest.raises(ProviderError):
+            await kernel.chat("Hello")
+    message = lines()[0]["error_message"]
+    assert message.startswith("fake: 401 for Authorization: ***")
+    assert not any(secret in message for secret in ("abc.def", "hunter22", "0123456789abcdef"))
+
+
+async def test_a_long_error_is_cut(
+    open_kernel: Open, log: Path, lines: Lines, model: FakeModel
+) -> None:
+    model.will_say(ProviderError("x" * 100_000))
+    async with open_kernel({"file": str(log)}) as kernel:
+        with pytest.raises(ProviderError):
+            await kernel.chat("Hello")
+    assert len(lines()[0]["error_message"]) == 501
+
+
+async def test_texts_are_written_only_when_asked_for(
+    open_kernel: Open, log: Path, lines: Lines, model: FakeModel, tmp_path: Path
+) -> None:
+    model.will_say("The answer has a fox.")
+    silent = tmp_path / "silent.log"
+    tables = ({"file": str(log), "content": True}, {"file": str(silent)})
+    async with open_kernel(*tables) as kernel:
+        await kernel.chat([ChatMessage.system("Be a hen."), ChatMessage.user("A question")])
+    (line,) = lines()
+    assert (line["prompt"], line["answer"]) == ("A question", "The answer has a fox.")
+    assert "question" not in silent.read_text()
+    assert "fox" not in silent.read_text()
+
+
+async def test_texts_are_redacted_and_then_cut(
+    open_kernel: Open, log: Path, lines: Lines, model: FakeModel
+) -> None:
+    model.will_say("Your number is 4111-1111, " + "and so on " * 100)
+    table = {
+        "file": str(log),
+        "content": True,
+        "content_chars": 30,
+        "redact_patterns": [r"\d{4}-\d{4}"],
+    }
+    async with open_kernel(table) as kernel:
+        await kernel.chat("Is this safe? password=correct-horse-battery-staple and more")
+    (line,) = lines()
+    assert line["prompt"] == "Is this safe? password=*** and…"
+    assert line["answer"] == "Your number is ***, and so on …"
+
+
+async def test_what_came_of_a_broken_answer_is_written(
+    open_kernel: Open, log: Path, lines: Lines, model: FakeModel
+) -> None:
+    model.will_say(["One ", ProviderError("the line broke")])
+    async with open_kernel({"file": str(log), "content": True}) as kernel:
+        with pytest.raises(ProviderError):
+            await kernel.chat("Count.")
+    assert (lines()[0]["prompt"], lines()[0]["answer"]) == ("Count.", "One ")
+
+
+async def test_only_failures_are_written_at_level_error(
+    open_kernel: Open, log: Path, lines: Lines, model: FakeModel
+) -> None:
+    gate = Gate()
+    model.will_say("Fine.", ["One ", gate], ["One ", ProviderError("late")], ProviderError("early"))
+    async with open_kernel({"file": str(log), "level": "error"}) as kernel:
+        await kernel.chat("Hello")
+        await kernel.embed("Hello")
+        async with kernel.stream("Hello") as stream:
+            await gate.reached()
+        assert stream.response.finish_reason is FinishReason.CANCELLED
+        for _ in range(2):
+            with pytest.raises(ProviderError):
+                await kernel.chat("Hello")
+    assert [line["error_message"] for line in lines()] == ["fake: late", "fake: early"]
+
+
+async def test_chats_at_once_do_not_mix(open_kernel: Open, log: Path, lines: Lines) -> None:
+    async with open_kernel({"file": str(log), "content": True}) as kernel:
+        contexts = [ExecutionContext(user_id=f"user-{i}") for i in range(30)]
+        asked = [kernel.chat(f"by {c.user_id}", context=c) for c in contexts[:15]]
+        streamed = [read(kernel, f"by {c.user_id}", context=c) for c in contexts[15:]]
+        await asyncio.gather(*asked, *streamed)
+    written = {line["user_id"]: line for line in lines()}
+    assert len(written) == 30
+    for context in contexts:
+        line = written[str(context.user_id)]
+        assert line["request_id"] == context.request_id
+        assert line["prompt"] == line["answer"] == f"by {context.user_id}"
+
+
+async def test_the_hosts_own_logging_stays_as_it_is(open_kernel: Open, log: Path) -> None:
+    before = (structlog.is_configured(), structlog.get_config())
+    async with open_kernel({"file": str(log)}) as kernel:
+        await kernel.chat("Hello")
+        assert (structlog.is_configured(), structlog.get_config()) == before
+    assert (structlog.is_configured(), structlog.get_config()) == before
