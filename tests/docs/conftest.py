@@ -1,0 +1,5 @@
+"""Fixtures of the tests of documentation."""
+
+from tests.support.distributions import installed
+
+__all__ = ["installed"]
