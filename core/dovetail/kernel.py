@@ -13,7 +13,7 @@ from dovetail.chat.stream import ChatStream
 from dovetail.chat.turns import Turn, name_near_models
 from dovetail.config import read_config
 from dovetail.context import ExecutionContext, current_context
-from dovetail.errors import KernelClosed, ModelNotFound, SessionBusy
+from dovetail.errors import InvalidRequest, KernelClosed, ModelNotFound, SessionBusy
 from dovetail.host.discovery import API, discover
 from dovetail.host.host import Host, Reload
 from dovetail.host.records import PluginRecord
@@ -249,7 +249,11 @@ class Kernel:
         if isinstance(texts, EmbeddingRequest):
             request = texts
         else:
-            request = EmbeddingRequest(input=(texts,) if isinstance(texts, str) else tuple(texts))
+            listed = (texts,) if isinstance(texts, str) else tuple(texts)
+            if not listed:
+                message = "there is nothing to embed: give one text or more"
+                raise InvalidRequest(message)
+            request = EmbeddingRequest(input=listed)
         name, provider, rest = generation.find_embedding(model or request.model)
         request = request.model_copy(update={"model": rest})
         generation.enter()

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future, wait
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dovetail.errors import KernelClosed
@@ -107,16 +108,25 @@ class SyncKernel:
             work.close()
             message = "the kernel is not open: use `with Kernel.sync(...) as kernel:`"
             raise KernelClosed(message)
-        done = threading.Event()
-        future = asyncio.run_coroutine_threadsafe(_signalling(work, done), self._loop)
+        loop = self._loop
+        outcome: Future[T] = Future()
+        tasks: list[asyncio.Task[T]] = []
+
+        def begin() -> None:
+            tasks.append(loop.create_task(work))
+            tasks[0].add_done_callback(partial(_hand_over, outcome))
+
+        def cancel() -> None:
+            for task in tasks:
+                task.cancel()
+
+        loop.call_soon_threadsafe(begin)
         try:
-            return future.result()
-        except CancelledError:
-            raise
+            return outcome.result()
         except BaseException:
-            if not future.done():
-                future.cancel()
-                done.wait()
+            if not outcome.done():  # the waiting was broken off, not the work
+                loop.call_soon_threadsafe(cancel)
+                wait([outcome])
             raise
 
     async def _start(self) -> Kernel:
@@ -180,11 +190,14 @@ class SyncStream:
             yield from chunks
 
 
-async def _signalling(work: Coroutine[Any, Any, T], done: threading.Event) -> T:
-    try:
-        return await work
-    finally:
-        done.set()
+def _hand_over(outcome: Future[T], task: asyncio.Task[T]) -> None:
+    """From the task, which has really ended, to the thread that waits."""
+    if task.cancelled():
+        outcome.set_exception(CancelledError())
+    elif (error := task.exception()) is not None:
+        outcome.set_exception(error)
+    else:
+        outcome.set_result(task.result())
 
 
 def _finish(loop: asyncio.AbstractEventLoop) -> None:

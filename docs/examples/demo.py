@@ -4,25 +4,20 @@ Run it by `make demo`.
 """
 
 import asyncio
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 from dovetail import Kernel
 
-CONFIG = {
-    "chat": {"model": "llamacpp/smollm2"},
-    "providers": {"llamacpp": {}},
-    "middleware": [{"use": "logging", "format": "json"}],
-}
+CONFIG = {"chat": {"model": "llamacpp/smollm2"}, "providers": {"llamacpp": {}}}
 QUESTIONS = ("In two sentences: what is a dovetail joint in woodworking?", "Where is it used?")
 
 
 async def main(log: Path) -> None:
     """Two turns of one session, as they come."""
-    CONFIG["middleware"][0]["file"] = str(log)
-    async with Kernel.open(CONFIG) as kernel:
+    logging = {"use": "logging", "file": str(log), "format": "json"}
+    async with Kernel.open({**CONFIG, "middleware": [logging]}) as kernel:
         for question in QUESTIONS:
             await ask(kernel, question)
         took_part = [p for p in kernel.plugins.values() if p.state == "started"]
@@ -31,9 +26,6 @@ async def main(log: Path) -> None:
     for plugin in took_part:
         print(f"  {plugin.plugin_id:<10} {plugin.distribution} {plugin.version}")
     print(f"messages kept in the session: {session.message_count if session else 0}")
-    print("the logging plugin wrote:")
-    for line in log.read_text().splitlines():
-        print(f"  {line}")
 
 
 async def ask(kernel: Kernel, question: str) -> None:
@@ -53,5 +45,7 @@ async def ask(kernel: Kernel, question: str) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(main(Path(folder) / "dovetail.log"))
-    sys.stdout.flush()
+        log = Path(folder) / "dovetail.log"
+        asyncio.run(main(log))
+        print("the logging plugin wrote:")
+        print(log.read_text(encoding="utf-8"))

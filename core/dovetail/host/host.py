@@ -8,25 +8,19 @@ from typing import TYPE_CHECKING, cast
 
 import structlog
 
-from dovetail.config import read_entries
-from dovetail.config.validate import validate
 from dovetail.errors import ConfigError, KernelClosed, NotReady, StartError
 from dovetail.host.changes import compare
 from dovetail.host.generation import Generation
 from dovetail.host.lifecycle import Instance, start_all, stop_all
 from dovetail.host.loading import PluginLoader
-from dovetail.host.options import ChatOptions, KernelOptions
 from dovetail.host.planning import Planned, make_plan
+from dovetail.host.reading import Reading, understand
 from dovetail.host.records import PluginState
-from dovetail.sessions.manager import SessionOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pydantic import BaseModel
-
-    from dovetail.config import Config, RawConfig
-    from dovetail.errors import Problem
+    from dovetail.config import RawConfig
     from dovetail.host.records import Failure, PluginRecord
     from dovetail.sessions.store import SessionStore
 
@@ -46,17 +40,6 @@ class Reload:
     kept: tuple[str, ...]
     needs_restart: tuple[str, ...]
     """These were changed in the config but cannot be replaced while running."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """One reading of the config, valid as far as the kernel's own keys go."""
-
-    config: Config
-    kernel: KernelOptions
-    chat: ChatOptions
-    sessions: SessionOptions
-    problems: tuple[Problem, ...]
 
 
 class Host:
@@ -154,8 +137,8 @@ class Host:
         finally:
             _note_stopped(running, ())
 
-    async def _plan(self, raw: RawConfig) -> tuple[_Reading, list[Planned], list[Failure]]:
-        reading = _read(raw)
+    async def _plan(self, raw: RawConfig) -> tuple[Reading, list[Planned], list[Failure]]:
+        reading = understand(raw)
         plan = await make_plan(reading.config, self.loader, reading.kernel.import_timeout)
         problems = (*reading.problems, *plan.problems)
         if plan.failures:
@@ -166,7 +149,7 @@ class Host:
 
     def _adopt(
         self,
-        reading: _Reading,
+        reading: Reading,
         instances: Sequence[Instance],
         failed: Sequence[tuple[Planned, Failure]],
         quarantined: Sequence[Failure],
@@ -277,24 +260,3 @@ def table_of(planned: Planned) -> str:
 
 def _tables(instances: Sequence[Instance]) -> tuple[str, ...]:
     return tuple(table_of(instance.planned) for instance in instances)
-
-
-def _read(raw: RawConfig) -> _Reading:
-    config, problems = read_entries(raw)
-    found = list(problems)
-
-    def options(model: type[BaseModel], values: dict[str, object], table: str) -> BaseModel:
-        valid, mistakes = validate(model, values, config=raw, path=(table,))
-        found.extend(mistakes)
-        return valid if valid is not None else model()
-
-    kernel = options(KernelOptions, config.kernel, "kernel")
-    chat = options(ChatOptions, config.chat, "chat")
-    sessions = options(SessionOptions, config.session_options, "sessions")
-    return _Reading(
-        config,
-        cast("KernelOptions", kernel),
-        cast("ChatOptions", chat),
-        cast("SessionOptions", sessions),
-        tuple(found),
-    )

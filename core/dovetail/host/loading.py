@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pluggy
+from pydantic import AliasChoices
 
 from dovetail import hookspecs as specs
 from dovetail.chat.providers import ChatProvider, EmbeddingProvider, Provider
@@ -240,7 +241,10 @@ def _check_names(classes: list[type[Component]], hook: str) -> None:
 def _check_settings(cls: type[Component], hook: str) -> None:
     model = settings_type(cls)
     fields = model.model_fields if model is not None else {}
-    taken = set(fields) | {field.alias for field in fields.values() if field.alias}
+    taken = set(fields)
+    for field in fields.values():
+        alias = field.validation_alias or field.alias
+        taken.update(map(str, alias.choices if isinstance(alias, AliasChoices) else [alias]))
     for word in sorted(taken & RESERVED_KEYS[ENTRY_KINDS[hook]]):
         message = (
             f"`{cls.__name__}.settings` declares `{word}`, a word of the host's own; rename it"

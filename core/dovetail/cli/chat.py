@@ -1,0 +1,122 @@
+"""`dovetail chat`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dovetail.cli.errors import Interrupted, WrongUse, report
+from dovetail.cli.lazy import HELP_NAMES
+from dovetail.cli.options import config_options, json_option
+from dovetail.cli.piped import check_text, piped_text
+from dovetail.cli.state import current_state, note
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dovetail import ChatMessage, SyncKernel
+    from dovetail.cli.answering import Outcome
+    from dovetail.cli.options import Given
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the options say."""
+
+    model: str
+    session: str | None
+    system: str
+    reasoning: bool
+    config: Path | None
+    settings: Given
+
+    def messages(self, text: str) -> list[ChatMessage]:
+        """A turn's messages; the system's is not kept in a session, so it is sent each time."""
+        from dovetail import ChatMessage
+
+        told = [ChatMessage.system(self.system)] if self.system else []
+        return [*told, ChatMessage.user(text)]
+
+
+@click.command(context_settings=HELP_NAMES)
+@click.argument("prompt", required=False)
+@click.option("-m", "--model", default="", help="The model, as instance/model.")
+@click.option("-s", "--session", help="The conversation to go on with.")
+@click.option("--system", default="", help="What the model is told before the conversation.")
+@click.option("--reasoning", is_flag=True, help="Show on stderr what the model thinks.")
+@json_option
+@config_options
+@click.pass_context
+def chat(context: click.Context, /, prompt: str | None, **options: Any) -> None:
+    """Ask PROMPT and show the answer as it comes.
+
+    Text from a pipe is the prompt, or is put below PROMPT. Without either, on a terminal, it is a
+    conversation. Ctrl-C stops an answer; what came of it is kept.
+    """
+    options["system"] = check_text(options["system"], "--system")
+    asked = Asked(**options)
+    given = check_text(prompt or "", "the prompt")
+    text = "\n\n".join(filter(None, (given, piped_text())))
+    if text.strip():
+        context.exit(0 if _ask_once(text, asked) else 1)
+    if prompt is not None:
+        raise WrongUse("the prompt is empty")
+    if current_state().as_json:
+        raise WrongUse("--json needs a prompt: dovetail chat --json PROMPT")
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise WrongUse("there is no prompt: give one, dovetail chat PROMPT, or send it to stdin")
+
+    from dovetail.cli.conversation import Conversation
+    from dovetail.cli.opening import open_kernel
+
+    with open_kernel(asked.config, asked.settings, may_write=True) as kernel:
+        Conversation(kernel, asked).run()
+
+
+def _ask_once(text: str, asked: Asked) -> bool:
+    """Whether a complete answer was shown."""
+    from dovetail.cli.answering import Screen, answer
+    from dovetail.cli.interrupts import say
+    from dovetail.cli.opening import open_kernel
+
+    as_json = current_state().as_json
+    screen = Screen(reasoning=asked.reasoning, silent=as_json)
+    with open_kernel(asked.config, asked.settings, may_write=True) as kernel:
+        _warn_of_memory(kernel, asked.session)
+        outcome = answer(
+            kernel, asked.messages(text), screen, model=asked.model, session=asked.session
+        )
+        if as_json:
+            _print_json(outcome)
+        elif outcome.interrupted:
+            say(_stopped(outcome, asked.session))
+        elif remark := outcome.remark():
+            note(remark)
+    return outcome.complete
+
+
+def _print_json(outcome: Outcome) -> None:
+    if outcome.response is not None:
+        click.echo(outcome.response.model_dump_json())
+    if outcome.interrupted:
+        report(Interrupted("interrupted: the answer is incomplete"), current_state())
+
+
+def _stopped(outcome: Outcome, session: str | None) -> str:
+    if not outcome.began:
+        return "stopped before the answer began"
+    kept = f"kept in session `{session}`" if session else "above"
+    return f"stopped; what came of the answer is {kept}"
+
+
+def _warn_of_memory(kernel: SyncKernel, session: str | None) -> None:
+    from dovetail.config.entries import DEFAULT_STORE
+
+    if session and kernel.kernel.generation.config.sessions.plugin == DEFAULT_STORE:
+        note(
+            f"session `{session}` ends with this command: sessions are kept in memory; "
+            "name another store in [sessions] to go on with it later"
+        )

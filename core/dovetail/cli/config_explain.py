@@ -1,0 +1,94 @@
+"""`dovetail config explain`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from dovetail.cli.lazy import HELP_NAMES
+from dovetail.cli.logs import configure_logs
+from dovetail.cli.options import config_options, json_option, read
+from dovetail.cli.running import run_async
+from dovetail.cli.state import current_state, note
+from dovetail.cli.survey import survey
+from dovetail.cli.tables import show_table
+from dovetail.component import settings_type
+from dovetail.config.entries import RESERVED_KEYS
+from dovetail.config.explain import default_values
+from dovetail.config.explain import explain as explain_values
+from dovetail.config.raw import leaves
+from dovetail.config.shape import secret_paths
+from dovetail.errors import ConfigError, PluginError
+from dovetail.host.options import ChatOptions, KernelOptions
+from dovetail.host.planning import HOOK_OF, choose
+from dovetail.sessions.manager import SessionOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from dovetail.cli.options import Given
+    from dovetail.cli.survey import Survey
+    from dovetail.component import Settings
+    from dovetail.config import Entry
+    from dovetail.config.places import KeyPath
+
+
+@click.command(context_settings=HELP_NAMES)
+@json_option
+@config_options
+def explain(config: Path | None, settings: Given) -> None:
+    """Show each value of the config and where it came from; secrets are masked.
+
+    The plugins that it names are loaded, to know their defaults and what of them is secret.
+    """
+    configure_logs(current_state())
+    raw = read(config, settings)
+    found = run_async(survey(raw))
+    secret: set[KeyPath] = set()
+    defaults = {
+        **default_values(ChatOptions, ("chat",)),
+        **default_values(KernelOptions, ("kernel",)),
+        **default_values(SessionOptions, ("sessions",)),
+    }
+    for entry in found.config.entries:
+        secret |= set(_secrets(found, entry))
+        if model := _model(found, entry):
+            defaults |= default_values(model, entry.path)
+    rows = explain_values(raw, secret_paths=secret, defaults=defaults)
+    if current_state().as_json:
+        told = [
+            {"key": row.key, "value": row.shown, "layer": row.layer, "source": row.source}
+            for row in rows
+        ]
+        click.echo(json.dumps(told, ensure_ascii=False))
+    else:
+        show_table([(f"{row.key} = {row.shown}", row.source or row.layer) for row in rows])
+    if found.problems:
+        raise ConfigError(found.problems)
+    for failure in found.plan.failures:
+        note(f"its values are masked, since they may be secret: {failure}")
+
+
+def _model(found: Survey, entry: Entry) -> type[Settings] | None:
+    """The settings model that `entry` is for, if its plugin could be loaded and takes any."""
+    record = found.records.get(entry.plugin)
+    if entry.kind == "plugin" or record is None or not record.loaded:
+        return None
+    try:
+        return settings_type(choose(record, HOOK_OF[entry.kind], entry.component))
+    except PluginError:
+        return None
+
+
+def _secrets(found: Survey, entry: Entry) -> Iterator[KeyPath]:
+    """The paths of its secret values: all of them where nobody can tell."""
+    model = _model(found, entry)
+    if model is not None:
+        yield from secret_paths(model, entry.values, entry.path)
+        return
+    for below, _ in leaves(entry.values):
+        if below and below[0] not in RESERVED_KEYS[entry.kind]:
+            yield (*entry.path, *below)

@@ -1,0 +1,46 @@
+"""One reading of the config, understood as far as the kernel's own keys go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import BaseModel
+
+from dovetail.config import read_entries
+from dovetail.config.validate import validate
+from dovetail.host.options import ChatOptions, KernelOptions
+from dovetail.sessions.manager import SessionOptions
+
+if TYPE_CHECKING:
+    from dovetail.config import Config, RawConfig
+    from dovetail.errors import Problem
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the config says; a table that is wrong has its defaults here."""
+
+    config: Config
+    kernel: KernelOptions
+    chat: ChatOptions
+    sessions: SessionOptions
+    problems: tuple[Problem, ...]
+
+
+def understand(raw: RawConfig) -> Reading:
+    """The config's entries and the kernel's own tables, with every mistake found so far."""
+    config, found = read_entries(raw)
+    problems = list(found)
+
+    def options(model: type[M], values: dict[str, object], table: str) -> M:
+        valid, mistakes = validate(model, values, config=raw, path=(table,))
+        problems.extend(mistakes)
+        return valid if valid is not None else model()
+
+    kernel = options(KernelOptions, config.kernel, "kernel")
+    chat = options(ChatOptions, config.chat, "chat")
+    sessions = options(SessionOptions, config.session_options, "sessions")
+    return Reading(config, kernel, chat, sessions, tuple(problems))

@@ -1,0 +1,208 @@
+"""Ctrl-C at every point: one clear line, no traceback, nothing hung."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from textwrap import indent
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.terminal import CTRL_C, CTRL_D, Terminal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.distributions import Distributions
+
+Start = Callable[..., Terminal]
+
+HANGING = """
+import asyncio, sys, time
+from dovetail import ChatProvider, StreamingChunk, hookimpl
+
+def tell(text):
+    print(f"[{text}]", file=sys.stderr, flush=True)
+
+AT_IMPORT
+
+class Slow(ChatProvider):
+    async def start(self):
+        pass
+        AT_START
+    async def stop(self):
+        pass
+        AT_STOP
+    async def send_message_stream(self, request, context):
+        yield StreamingChunk(text="so far")
+        AT_CHAT
+
+@hookimpl
+def providers():
+    return [Slow]
+"""
+FOREVER = "await asyncio.Event().wait()"
+SWALLOW = f"""\
+try:
+    tell("hanging")
+    {FOREVER}
+except asyncio.CancelledError:
+    tell("swallowed")
+    {FOREVER}
+"""
+
+
+def install(site: Distributions, folder: Path, **code: str) -> None:
+    """A plugin that runs `code` at the points named."""
+    source = HANGING
+    for point in ("at_import", "at_start", "at_stop", "at_chat"):
+        depth = "" if point == "at_import" else " " * 8
+        source = source.replace(depth + point.upper(), indent(code.get(point, "pass"), depth))
+    site.add("slow", source)
+    (folder / "dovetail.toml").write_text('[chat]\nmodel = "slow"\n[providers.slow]\n')
+
+
+def check_end(terminal: Terminal) -> None:
+    """It ends at once, with 1 and without a traceback."""
+    began = time.monotonic()
+    assert terminal.end() == 1
+    assert time.monotonic() - began < 5
+    assert "Traceback" not in terminal.seen
+    assert "Exception" not in terminal.seen
+
+
+@pytest.mark.parametrize(
+    ("point", "code"),
+    [
+        ("at_import", 'tell("hanging"); time.sleep(60)'),
+        ("at_start", f'tell("hanging"); {FOREVER}'),
+        ("at_start", 'tell("hanging"); await asyncio.to_thread(time.sleep, 60)'),
+    ],
+    ids=["importing", "starting", "starting-in-a-thread"],
+)
+@pytest.mark.parametrize("arguments", [("chat", "hello"), ("plugins", "doctor")], ids=" ".join)
+def test_while_plugins_load(
+    installed: Distributions,
+    folder: Path,
+    terminal: Start,
+    arguments: tuple[str, ...],
+    point: str,
+    code: str,
+) -> None:
+    install(installed, folder, **{point: code})
+    command = terminal(*arguments)
+    command.expect("[hanging]")
+    command.type(CTRL_C)
+    command.expect("dovetail: interrupted\n")
+    check_end(command)
+
+
+def test_before_the_first_chunk(parrot: Distributions, terminal: Start) -> None:
+    command = terminal("chat", "wait")
+    command.expect("[waiting]")
+    command.type(CTRL_C)
+    command.expect("dovetail: stopped before the answer began\n")
+    check_end(command)
+
+
+def test_in_the_middle_of_an_answer(parrot: Distributions, terminal: Start) -> None:
+    command = terminal("chat", "begin", "-s", "mine")
+    command.expect("begun ")
+    command.type(CTRL_C)
+    command.expect("dovetail: stopped; what came of the answer is kept in session `mine`\n")
+    check_end(command)
+
+
+def test_in_the_middle_of_an_answer_that_is_json(parrot: Distributions, terminal: Start) -> None:
+    command = terminal("chat", "wait", "--json")
+    command.expect("[waiting]")
+    command.type(CTRL_C)
+    command.expect('"finish_reason":"cancelled"')
+    command.expect('{"error": {"type": "Interrupted"')
+    check_end(command)
+
+
+def test_during_shutdown(installed: Distributions, folder: Path, terminal: Start) -> None:
+    install(installed, folder, at_stop=f'tell("hanging"); {FOREVER}')
+    command = terminal("chat", "hello")
+    command.expect("[hanging]")
+    command.type(CTRL_C)
+    command.expect("ended at once\n")
+    check_end(command)
+
+
+@pytest.mark.parametrize("point", ["at_start", "at_chat"])
+def test_a_second_time_while_stopping_is_slow(
+    installed: Distributions, folder: Path, terminal: Start, point: str
+) -> None:
+    install(installed, folder, **{point: SWALLOW})
+    command = terminal("chat", "hello", "--set", "kernel.cancel_grace=60")
+    command.expect("[hanging]")
+    command.type(CTRL_C)
+    command.expect("[swallowed]")
+    command.type(CTRL_C)
+    command.expect("dovetail: interrupted again; ended at once\n")
+    check_end(command)
+
+
+def test_a_plugin_that_blocks_the_event_loop_is_left_behind(
+    installed: Distributions, folder: Path, terminal: Start
+) -> None:
+    install(installed, folder, at_chat='tell("hanging"); time.sleep(60)')
+    command = terminal("chat", "hello")
+    command.expect("[hanging]")
+    command.type(CTRL_C)
+    command.expect("dovetail: stopping takes longer; Ctrl-C again ends it at once\n")
+    command.type(CTRL_C)
+    command.expect("ended at once\n")
+    check_end(command)
+
+
+def test_while_plugins_are_described(
+    installed: Distributions, folder: Path, terminal: Start
+) -> None:
+    marker = folder / "importing"
+    install(installed, folder, at_import=f'open({str(marker)!r}, "w").close(); time.sleep(60)')
+    command = terminal("config", "schema")
+    deadline = time.monotonic() + 30
+    while not marker.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    command.type(CTRL_C)
+    command.expect("dovetail: interrupted\n")
+    check_end(command)
+
+
+def test_in_a_conversation_it_leads_back_to_the_prompt(
+    parrot: Distributions, terminal: Start
+) -> None:
+    command = terminal("chat")
+    command.expect("> ")
+    command.type("begin\n")
+    command.expect("begun ")
+    command.type(CTRL_C)
+    command.expect("dovetail: stopped; what came is kept\n")
+    command.expect("> ")
+    command.type("recall\n")
+    command.expect("user: begin | assistant: begun | user: recall")
+    command.expect("> ")
+    command.type(CTRL_D)
+    assert command.end() == 0
+    assert "Traceback" not in command.seen
+
+
+def test_at_the_prompt_it_drops_the_line(parrot: Distributions, terminal: Start) -> None:
+    command = terminal("chat")
+    command.expect("> ")
+    command.type("never mind")
+    command.expect("never mind")
+    command.type(CTRL_C)
+    command.expect("dovetail: Ctrl-D or /quit leaves\n")
+    command.expect("> ")
+    command.type("again\n")
+    command.expect("again\nagain\n")
+    command.expect("> ")
+    command.type("/quit\n")
+    assert command.end() == 0
+    assert "Traceback" not in command.seen
