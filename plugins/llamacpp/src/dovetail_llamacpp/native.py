@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dovetail import InvalidRequest, ProviderUnavailable
+from dovetail_llamacpp.cores import spare_threads
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,8 +88,7 @@ def _parameters(options: Options, header: Header, key: str) -> CommonParams:
     params.endpoint_slots = False
     params.endpoint_metrics = True
     params.n_threads_http = 2
-    if options.threads is not None:
-        params.cpuparams.n_threads = options.threads
+    params.cpuparams.n_threads = options.threads or spare_threads()
     params.n_batch = params.n_ubatch = options.batch
     if options.embedding:
         # A text is embedded in one piece, so a batch must hold the longest.

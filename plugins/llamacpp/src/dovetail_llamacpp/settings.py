@@ -45,7 +45,10 @@ class LlamaCppSettings(Settings):
         default=10_000, ge=1, description="Requests that may wait for a slot; more are refused."
     )
     threads: int | None = Field(
-        default=None, ge=1, description="Threads that compute. Default: one for each real core."
+        default=None,
+        ge=1,
+        description="Threads that compute. Default: one less than the real cores, since they wait for "
+        "each other at every step and one that shares its core slows all of them.",
     )
     batch: int = Field(
         default=256,
