@@ -15,9 +15,11 @@ def spare_threads(cpus: Path = _CPUS) -> int:
     another program slows down all of them: two such programs on two cores were seen to crawl at
     0.4 tokens/s, where one thread each keeps 175 of the 200 that two have to themselves.
     """
-    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
-    cores = {_siblings(cpus, cpu) for cpu in usable} or set(range(os.cpu_count() or 1))
-    return max(1, len(cores) - 1)
+    if hasattr(os, "sched_getaffinity"):
+        cores = len({_siblings(cpus, cpu) for cpu in os.sched_getaffinity(0)})
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, cores - 1)
 
 
 def _siblings(cpus: Path, cpu: int) -> str:

@@ -47,8 +47,8 @@ class LlamaCppSettings(Settings):
     threads: int | None = Field(
         default=None,
         ge=1,
-        description="Threads that compute. Default: one less than the real cores, since they wait for "
-        "each other at every step and one that shares its core slows all of them.",
+        description="Threads that compute. Default: one less than the real cores, since they wait "
+        "for each other at every step and one that shares its core slows all of them.",
     )
     batch: int = Field(
         default=256,
