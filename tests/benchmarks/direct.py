@@ -35,7 +35,8 @@ def main(threads: int) -> None:
         began = time.perf_counter()
         answer(server, show=line.strip() == "show")
         seconds = time.perf_counter() - began
-        print(END if line.strip() == "show" else seconds, flush=True)
+        sys.stdout.write(END if line.strip() == "show" else f"{seconds}\n")
+        sys.stdout.flush()
 
 
 def open_server(threads: int) -> Any:

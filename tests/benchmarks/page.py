@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import textwrap
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -45,7 +46,7 @@ def table(subjects: Sequence[Subject]) -> str:
 def page(subjects: Sequence[Subject]) -> str:
     """The whole page."""
     parts = [INTRODUCTION, table(subjects), "## The machine", machine(), "## How it is measured"]
-    parts += [f"**{subject.title}.** {subject.about}" for subject in subjects]
+    parts += [_wrap(f"**{subject.title}.** {subject.about}") for subject in subjects]
     for subject in subjects:
         for title, text in subject.profiles.items():
             parts += [f"## Profile: {title}", text]
@@ -64,6 +65,10 @@ def machine() -> str:
             f"- {versions}",
         ]
     )
+
+
+def _wrap(text: str) -> str:
+    return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False)
 
 
 def _line(row: Row) -> str:

@@ -118,12 +118,15 @@ def directly(threads: int) -> Iterator[tuple[Sample, Sample]]:
 
 
 def seconds_a_token(output: IO[bytes]) -> float:
-    """Seconds a token from the first piece of an answer to the last, as they are read."""
+    """Seconds a token from the first piece of an answer to the last, as they are read.
+
+    It ends with the output, or with a NUL.
+    """
     times: list[float] = []
     while piece := os.read(output.fileno(), 65536):
         if piece.strip(b"\0\n"):
             times.append(time.perf_counter())
-        if piece.endswith(b"\0\n"):
+        if piece.endswith(b"\0"):
             break
     if len(times) < TOKENS / 2:
         message = f"an answer came in {len(times)} pieces"
