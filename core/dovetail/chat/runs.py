@@ -151,6 +151,13 @@ class Run:
             self._waiters.append(waiter)
             await waiter
 
+    def finish(self) -> None:
+        """Its task is at its end, and all went well: what a callback would do later is done now."""
+        if self.task is not None:
+            self.task.remove_done_callback(self._task_done)
+        self._let_go()
+        self.end(SessionStatus.COMPLETED)
+
     def end(self, status: SessionStatus) -> None:
         """Note the end and wake whoever waits; the first call counts."""
         if not self.active:
@@ -187,12 +194,15 @@ class Run:
             self._salvage = self._loop.create_task(self.on_stuck())
             self._salvage.add_done_callback(lambda _: self.end(SessionStatus.STUCK))
 
-    def _task_done(self, task: asyncio.Task[object]) -> None:
+    def _let_go(self) -> None:
         # Broken here, these cycles cost nothing; left to the garbage collector, a third of a turn.
         on_done, self.on_done, self.on_stuck, self.task = self.on_done, None, None, None
         self.answers = []
         if on_done is not None:
             on_done()
+
+    def _task_done(self, task: asyncio.Task[object]) -> None:
+        self._let_go()
         if task.cancelled():
             self.end(SessionStatus.CANCELLED)
         elif task.exception() is not None:

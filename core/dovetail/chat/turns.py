@@ -103,7 +103,7 @@ class Turn:
             self._window.close()
         # Whoever waits is told here: by the task's own callback it would cost a turn of the loop.
         if error is None:
-            self._run.end(SessionStatus.COMPLETED)
+            self._run.finish()
             return response
         if isinstance(error, asyncio.CancelledError):
             self._run.end(SessionStatus.CANCELLED)

@@ -30,6 +30,13 @@ class SessionLocks:
         self._wait_timeout = wait_timeout
         self._held: dict[str, _Held] = {}
 
+    def acquire_free(self, session_id: str) -> bool:
+        """Take the session's turn if nobody has it and no lease is needed: the usual case."""
+        if self._store.leases or session_id in self._held:
+            return False
+        self._held[session_id] = _Held()
+        return True
+
     async def acquire(self, session_id: str) -> None:
         """Wait for the session's turn; first come, first served in this process.
 

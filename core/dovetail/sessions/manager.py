@@ -54,6 +54,7 @@ class SessionManager:
     def __init__(self, store: SessionStore, options: SessionOptions | None = None) -> None:
         self.store = store
         self.options = options or SessionOptions()
+        self._lifetime = timedelta(seconds=self.options.lifetime)
         self._locks = SessionLocks(
             store,
             max_waiting=self.options.max_waiting,
@@ -138,7 +139,8 @@ class SessionManager:
             SessionBusy: too many turns wait for it, or it took too long.
             SessionForbidden: it is another user's.
         """
-        await self._locks.acquire(session_id)
+        if not self._locks.acquire_free(session_id):
+            await self._locks.acquire(session_id)
         try:
             session = await self.get_session(session_id, user_id=user_id, last=self.options.history)
         except BaseException:
@@ -161,10 +163,10 @@ class SessionManager:
 
     def _new(self, user_id: str | None, session_id: str | None) -> Session:
         session = Session(session_id=session_id or new_id(), user_id=user_id)
-        session.expiry_at = session.created_at + timedelta(seconds=self.options.lifetime)
+        session.expiry_at = session.created_at + self._lifetime
         return session
 
     def _touch(self, session: Session) -> None:
         session.last_accessed_at = now()
         if self.options.expiry == "sliding":
-            session.expiry_at = session.last_accessed_at + timedelta(seconds=self.options.lifetime)
+            session.expiry_at = session.last_accessed_at + self._lifetime
