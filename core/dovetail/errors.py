@@ -108,7 +108,12 @@ class NotReady(PluginError):
 
 
 class SessionError(DovetailError):
-    """A session cannot be used as asked."""
+    """A session cannot be used as asked.
+
+    `response` is the answer, if it was given and could not be kept.
+    """
+
+    response: ChatResponse | None = None
 
 
 class SessionBusy(SessionError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dovetail.chat.messages import ChatMessage
 from dovetail.chat.requests import ChatRequest, EmbeddingRequest
@@ -13,7 +13,7 @@ from dovetail.chat.stream import ChatStream
 from dovetail.chat.turns import Turn, name_near_models
 from dovetail.config import read_config
 from dovetail.context import ExecutionContext, current_context
-from dovetail.errors import InvalidRequest, KernelClosed, ModelNotFound, SessionBusy
+from dovetail.errors import InvalidRequest, KernelBusy, KernelClosed, ModelNotFound, SessionBusy
 from dovetail.host.discovery import API, discover
 from dovetail.host.host import Host, Reload
 from dovetail.host.records import PluginRecord
@@ -22,7 +22,7 @@ from dovetail.sessions.manager import SessionManager
 from dovetail.sync import SyncKernel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     Source = str | Path | Mapping[str, object] | None
     Prompt = str | ChatMessage | Sequence[ChatMessage] | ChatRequest
+
+T = TypeVar("T")
 
 
 class Kernel:
@@ -68,6 +70,9 @@ class Kernel:
         self._host: Host | None = None
         self._sessions: SessionManager | None = None
         self._cleanup: asyncio.Task[None] | None = None
+        self._calls: set[asyncio.Task[Any]] = set()
+        """Calls in flight that are no turns."""
+        self._closing: asyncio.Task[list[Failure]] | None = None
         self.runs = ChatSessionManager()
         """The turns in flight: `cancel_session`, `get_session_status`, …"""
 
@@ -141,21 +146,32 @@ class Kernel:
         return self
 
     async def close(self) -> list[Failure]:
-        """Cancel the turns in flight, keep what came of them, stop every component in reverse.
+        """Cancel what is in flight, keep what came of it, stop every component in reverse.
 
-        Gives the components that failed to stop. A second call does nothing.
+        Gives the components that failed to stop. It goes on to its end if the caller is cancelled;
+        each step has its limit. A second call waits for the first.
         """
         host, self._host = self._host, None
-        if host is None:
+        if host is not None:
+            self._closing = asyncio.create_task(self._close(host))
+        if self._closing is None:
             return []
+        try:
+            return await asyncio.shield(self._closing)
+        except asyncio.CancelledError:
+            await asyncio.wait([self._closing])
+            raise
+
+    async def _close(self, host: Host) -> list[Failure]:
         if self._cleanup is not None:
             self._cleanup.cancel()
-            await asyncio.gather(self._cleanup, return_exceptions=True)
-        runs = self.runs.runs()
-        for run in runs:
-            run.cancel()
-        await asyncio.gather(*(run.wait() for run in runs))
-        self.runs.close()
+        for task in self._calls:
+            task.cancel()
+        ending = [self._cleanup, *self._calls]
+        await asyncio.gather(*filter(None, ending), return_exceptions=True)
+        await self.runs.close()
+        if self._sessions is not None:
+            await self._sessions.close()
         return await host.close()
 
     async def __aenter__(self) -> Self:
@@ -212,9 +228,7 @@ class Kernel:
             run.cancel()
             await run.wait()
             raise
-        if not task.done():
-            return turn.response or turn.nothing()  # stuck: what had come was kept without it
-        return turn.nothing() if task.cancelled() else task.result()
+        return turn.outcome(task)
 
     def stream(
         self,
@@ -255,17 +269,18 @@ class Kernel:
                 raise InvalidRequest(message)
             request = EmbeddingRequest(input=listed)
         name, provider, rest = generation.find_embedding(model or request.model)
-        request = request.model_copy(update={"model": rest})
-        generation.enter()
-        try:
-            return await generation.call_embed(
-                EmbedCall(request, _context(context, None, None), name)
-            )
-        except ModelNotFound as error:
-            await name_near_models(error, provider, name, rest)
-            raise
-        finally:
-            generation.leave()
+        call = EmbedCall(
+            request.model_copy(update={"model": rest}), _context(context, None, None), name
+        )
+
+        async def embed() -> EmbeddingResponse:
+            try:
+                return await generation.call_embed(call)
+            except ModelNotFound as error:
+                await name_near_models(error, provider, name, rest)
+                raise
+
+        return await self._owned(generation, embed())
 
     async def models(self) -> list[ModelInfo]:
         """The models of every instance, as `instance/model`.
@@ -273,11 +288,30 @@ class Kernel:
         An instance that cannot be asked now is left out, and logged.
         """
         generation = self._open_host().generation
+        return await self._owned(generation, generation.models())
+
+    async def _owned(self, generation: Generation, work: Coroutine[Any, Any, T]) -> T:
+        """What `work` gives, run in a task that ends when the kernel closes."""
+        if len(self._calls) >= self.runs.max_runs:
+            work.close()
+            message = f"{self.runs.max_runs} calls are in flight, the limit `max_turns` of [kernel]"
+            raise KernelBusy(message)
+        task = asyncio.create_task(work)
+        self._calls.add(task)
         generation.enter()
         try:
-            return await generation.models()
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait([task])
+            raise
         finally:
+            self._calls.discard(task)
             generation.leave()
+        if task.cancelled():
+            message = "the kernel was closed during the call"
+            raise KernelClosed(message)
+        return task.result()
 
     @property
     def sessions(self) -> SessionManager:
@@ -320,12 +354,17 @@ class Kernel:
     ) -> tuple[Run, Turn, asyncio.Task[ChatResponse]]:
         host = self._open_host()
         request = _request(prompt, model)
-        session = _free_session(session, context)
+        outer = current_run.get()
+        session = _free_session(session, context, outer)
         context = _context(context, session, user)
+        _check_ids(session, context.user_id)
         generation = host.generation
         run = self.runs.register_session(session_id=session, user_id=context.user_id)
         turn = Turn(generation, self.sessions, run, request, context, window)
-        run.on_stuck, run.on_done = turn.salvage, generation.leave
+        run.parent = outer
+        run.on_stuck, run.on_done, run.on_lost = turn.salvage, generation.leave, turn.let_go
+        if window is not None:
+            run.on_end = window.close
         generation.enter()
         task = asyncio.get_running_loop().create_task(turn.drive())
         run.attach(task)
@@ -348,6 +387,9 @@ class Kernel:
         )
 
 
+LONGEST_ID = 512
+"""Characters that the name of a session or a user may have."""
+
 _CLOSED = "the kernel is not open: use `async with Kernel.open(...) as kernel:`"
 
 
@@ -365,27 +407,40 @@ def _context(
     context: ExecutionContext | None, session: str | None, user: str | None
 ) -> ExecutionContext:
     """The turn's own context: the host's, or a child of the one this is called in."""
+    given = {"session_id": session} | ({"user_id": user} if user is not None else {})
     if context is None:
         outer = current_context()
         if outer is None:
             return ExecutionContext(session_id=session, user_id=user)
-        fields = {"session_id": session} | ({"user_id": user} if user is not None else {})
-        return outer.create_child_context(**fields)
-    if session is not None:
-        context.session_id = session
-    if user is not None:
-        context.user_id = user
-    return context
+        return outer.create_child_context(**given)
+    # The host's own is not changed: it may serve other turns at the same time.
+    if session in (None, context.session_id) and user in (None, context.user_id):
+        return context
+    return context.create_child_context(**given)
 
 
-def _free_session(session: str | None, context: ExecutionContext | None) -> str | None:
+def _check_ids(session: object, user: object) -> None:
+    for what, value in (("session", session), ("user", user)):
+        if value is None or (isinstance(value, str) and 0 < len(value) <= LONGEST_ID):
+            continue
+        message = (
+            f"a {what} is named by a text of 1 to {LONGEST_ID} characters, not by {value!r:.80}"
+        )
+        raise InvalidRequest(message)
+
+
+def _free_session(
+    session: str | None, context: ExecutionContext | None, outer: Run | None
+) -> str | None:
     """The session a new turn uses.
 
     A turn holds its session: one that is begun inside it would wait for it for ever.
     """
-    wanted = session or (context.session_id if context is not None else None)
-    run = current_run.get()
-    if wanted is None or run is None or run.session_id != wanted or not run.active:
+    wanted = session if session is not None or context is None else context.session_id
+    run = outer
+    while run is not None and not (run.active and run.session_id == wanted):
+        run = run.parent
+    if wanted is None or run is None:
         return wanted
     if session is None:
         return None

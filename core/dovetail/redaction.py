@@ -155,3 +155,31 @@ def _mask_pair(match: re.Match[str]) -> str:
         return match[0]  # prose: "unknown key: colour"
     around = value[0] if value[0] in "\"'" else ""
     return f"{quote}{name}{separator}{around}{MASK}{around}"
+
+
+def scrub(error: BaseException, secrets: Iterable[str]) -> None:
+    """Mask `secrets` in an exception and in what caused it, where they stand in its arguments.
+
+    For exceptions of plugins, which may be logged with their causes by anybody.
+    """
+    known = [secret for secret in secrets if secret]
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while known and current is not None and id(current) not in seen:
+        seen.add(id(current))
+        current.args = tuple(_scrubbed(argument, known) for argument in current.args)
+        named = [
+            *vars(current),
+            *(("strerror", "filename") if isinstance(current, OSError) else ()),
+        ]
+        for name in named:
+            value = getattr(current, name)
+            if isinstance(value, str):
+                setattr(current, name, _scrubbed(value, known))
+        current = current.__cause__ or current.__context__
+
+
+def _scrubbed(value: object, secrets: list[str]) -> object:
+    if not isinstance(value, str) or not any(secret in value for secret in secrets):
+        return value
+    return redact(value, secrets)

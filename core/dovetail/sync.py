@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import CancelledError, Future, wait
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from dovetail.errors import KernelClosed
 
@@ -104,30 +103,24 @@ class SyncKernel:
 
         If waiting is broken off, the coroutine is cancelled and waited for.
         """
-        if self._loop is None or (not self._loop.is_running() and self._thread is None):
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None:
             work.close()
             message = "the kernel is not open: use `with Kernel.sync(...) as kernel:`"
             raise KernelClosed(message)
-        loop = self._loop
-        outcome: Future[T] = Future()
-        tasks: list[asyncio.Task[T]] = []
-
-        def begin() -> None:
-            tasks.append(loop.create_task(work))
-            tasks[0].add_done_callback(partial(_hand_over, outcome))
-
-        def cancel() -> None:
-            for task in tasks:
-                task.cancel()
-
-        loop.call_soon_threadsafe(begin)
+        if thread is threading.current_thread():
+            work.close()
+            message = "this is the kernel's own thread, which would wait for itself: use `await`"
+            raise KernelClosed(message)
+        job = _Job(work)
         try:
-            return outcome.result()
+            loop.call_soon_threadsafe(job.begin)
+            job.done.acquire()
         except BaseException:
-            if not outcome.done():  # the waiting was broken off, not the work
-                loop.call_soon_threadsafe(cancel)
-                wait([outcome])
+            loop.call_soon_threadsafe(job.cancel)
+            job.done.acquire()
             raise
+        return job.result()
 
     async def _start(self) -> Kernel:
         return await self._make().start()
@@ -172,7 +165,11 @@ class SyncStream:
 
     def __enter__(self) -> Self:
         """Begin the turn."""
-        self._kernel.call(self._stream.__aenter__())
+        try:
+            self._kernel.call(self._stream.__aenter__())
+        except BaseException:
+            self._kernel.call(self._leave())  # an interrupt may have come just after it began
+            raise
         return self
 
     def __exit__(
@@ -182,7 +179,11 @@ class SyncStream:
         trace: TracebackType | None,
     ) -> None:
         """Cancel the turn if it still runs, and wait until it is kept."""
-        self._kernel.call(self._stream.__aexit__(None, None, None))
+        self._kernel.call(self._leave())
+
+    async def _leave(self) -> None:
+        if self._stream.begun:
+            await self._stream.__aexit__(None, None, None)
 
     def __iter__(self) -> Iterator[StreamingChunk]:
         """The chunks."""
@@ -190,14 +191,40 @@ class SyncStream:
             yield from chunks
 
 
-def _hand_over(outcome: Future[T], task: asyncio.Task[T]) -> None:
-    """From the task, which has really ended, to the thread that waits."""
-    if task.cancelled():
-        outcome.set_exception(CancelledError())
-    elif (error := task.exception()) is not None:
-        outcome.set_exception(error)
-    else:
-        outcome.set_result(task.result())
+class _Job(Generic[T]):
+    """A coroutine that runs on one thread while another waits for it.
+
+    The wait is on a bare lock: an interrupt in the middle of a `threading` or `concurrent.futures`
+    object can leave its lock held for ever, and with it the kernel's thread.
+    """
+
+    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+        self.done = threading.Lock()
+        self.done.acquire()
+        self._work = work
+        self._task: asyncio.Task[T] | None = None
+        self._cancelled = False
+
+    def begin(self) -> None:
+        """Start it; on the kernel's thread."""
+        if not self._cancelled:
+            self._task = asyncio.get_running_loop().create_task(self._work)
+            self._task.add_done_callback(lambda _: self.done.release())
+
+    def cancel(self) -> None:
+        """Cancel it, or see that it never starts; on the kernel's thread."""
+        if self._task is not None:
+            self._task.cancel()
+        elif not self._cancelled:
+            self._cancelled = True
+            self._work.close()
+            self.done.release()
+
+    def result(self) -> T:
+        """What it gave or raised, once it is done."""
+        if self._task is None or self._task.cancelled():
+            raise CancelledError
+        return self._task.result()
 
 
 def _finish(loop: asyncio.AbstractEventLoop) -> None:

@@ -228,4 +228,4 @@ async def test_a_task_of_the_hosts_own_can_be_registered_and_cancelled() -> None
     assert task.cancelled()
     assert manager.get_session_status(run.id) is SessionStatus.CANCELLED
     assert manager.get_active_session_count() == 0
-    manager.close()
+    await manager.close()

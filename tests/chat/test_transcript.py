@@ -8,7 +8,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dovetail import ChatMessage
+from dovetail import ChatMessage, TextPart
 from dovetail.chat.transcript import new_messages
 
 
@@ -59,3 +59,15 @@ def test_system_messages_and_lost_metadata_do_not_matter() -> None:
     history = [ChatMessage.user("a"), answer]
     sent = [ChatMessage.system("s"), *talk("a", "b", "c")]
     assert [m.text for m in new_messages(history, sent)] == ["c"]
+
+
+def test_an_answer_wanted_anew_adds_only_its_question() -> None:
+    history = talk("a", "b", "c", "d", "e", "f")
+    assert [m.text for m in new_messages(history, talk("a", "b", "other"))] == ["other"]
+    assert [m.text for m in new_messages(history[3:], talk("a", "b", "c", "d", "e!"))] == ["e!"]
+
+
+def test_text_in_one_part_is_the_same_text() -> None:
+    parts = ChatMessage.user((TextPart(text="a"),))
+    sent = [parts, *talk("a", "b", "c")[1:]]
+    assert [m.text for m in new_messages(talk("a", "b"), sent)] == ["c"]

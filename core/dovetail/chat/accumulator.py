@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dovetail.chat.frozen import freeze
 from dovetail.chat.messages import ChatMessage, MessageRole, ToolCall
 from dovetail.chat.responses import ChatResponse, FinishReason, Usage
 from dovetail.errors import InvalidResponse
@@ -81,10 +82,10 @@ class StreamingAccumulator:
         if self._calls:
             more["tool_calls"] = tuple(call.done() for call in self._calls)
         if self._reasoning:
-            more["reasoning"] = "".join(self._reasoning)
+            more["reasoning"] = _joined(self._reasoning)
         if self._refusal:
-            more["refusal"] = "".join(self._refusal)
-        message = ChatMessage(role=MessageRole.ASSISTANT, content="".join(self._text), **more)
+            more["refusal"] = _joined(self._refusal)
+        message = ChatMessage(role=MessageRole.ASSISTANT, content=_joined(self._text), **more)
         known: dict[str, Any] = {}
         if request_id:
             known["request_id"] = request_id
@@ -150,7 +151,7 @@ class _OpenCall:
             raise InvalidResponse(message)
         # The id is kept once made, so that asking twice gives the same call.
         self.id = self.id or f"call_{new_id()}"
-        return ToolCall(id=self.id, name=self.name, arguments="".join(self.arguments) or "{}")
+        return ToolCall(id=self.id, name=self.name, arguments=_joined(self.arguments) or "{}")
 
 
 class StreamingToNonStreamingConverter:
@@ -164,7 +165,20 @@ class StreamingToNonStreamingConverter:
         return accumulator.response()
 
 
+def _joined(parts: list[str]) -> str:
+    """The text of all pieces; a surrogate pair that was split between two is made whole again."""
+    text = "".join(parts)
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
 def _merge(known: Usage, new: Usage) -> Usage:
     """The newer counts, and the older where the newer has none."""
     given = {name: value for name, value in new if value is not None and name != "extras"}
-    return known.model_copy(update={**given, "extras": {**known.extras, **new.extras}})
+    extras = freeze({**known.extras, **new.extras})
+    return known.model_copy(update={**given, "extras": extras})

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
 from dovetail.chat.accumulator import StreamingAccumulator
 from dovetail.chat.chunks import chunks_of
+from dovetail.chat.frozen import freeze
 from dovetail.chat.messages import ChatMessage
 from dovetail.chat.responses import ChatResponse, FinishReason
-from dovetail.errors import DovetailError, ProviderError
-from dovetail.redaction import redact
+from dovetail.errors import DovetailError, InvalidResponse, ProviderError
+from dovetail.host.records import describe
+from dovetail.redaction import scrub
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
 
     from dovetail.chat.chunks import StreamingChunk
     from dovetail.context import ExecutionContext
@@ -55,6 +57,7 @@ class Answer:
         "metadata",
         "model",
         "provider",
+        "secrets",
     )
 
     def __init__(
@@ -70,6 +73,8 @@ class Answer:
         self.model = model
         self.context = context
         """Where the request's id is asked for, if somebody made one."""
+        self.secrets: frozenset[str] = frozenset()
+        """Text that an error must not show, should the provider put it there."""
         self.metadata: dict[str, Any] = {}
         self.ended = False
         """Whether `on_end` was told."""
@@ -93,26 +98,29 @@ class Answer:
     @classmethod
     async def begin(
         cls,
-        source: AsyncIterator[StreamingChunk],
+        source: AsyncIterable[StreamingChunk],
         *,
         provider: str = "",
         model: str = "",
         context: ExecutionContext | None = None,
+        secrets: frozenset[str] = frozenset(),
     ) -> Answer:
         """An answer whose chunks come from `source`; returns when the first is there.
 
         What `source` raises before that is raised here, as a `ProviderError` if it is none of ours.
         """
         answer = cls(provider=provider, model=model, context=context)
-        answer._source = source
+        answer.secrets = secrets
         try:
-            answer._first = await source.__anext__()
+            answer._source = aiter(source)
+            answer._first = await answer._source.__anext__()
         except StopAsyncIteration:
             answer._response = StreamingAccumulator().response(provider=provider, model=model)
             answer._source = None
         except BaseException as error:
-            await _close(source)
-            failure = as_provider_error(error, provider, model)
+            if answer._source is not None:
+                await _close(answer._source)
+            failure = as_provider_error(error, provider, model, secrets)
             if failure is error:
                 raise
             raise failure from error
@@ -200,12 +208,33 @@ class Answer:
             self.accumulator.add(chunk)
         return chunk
 
+    def so_far(self, reason: FinishReason) -> ChatResponse:
+        """The response if it is known, else what has come of it until now, ended by `reason`."""
+        return self._response if self._response is not None else self._cut(reason)
+
+    def _cut(self, reason: FinishReason) -> ChatResponse:
+        accumulator = self.accumulator
+        if accumulator is None:
+            accumulator = StreamingAccumulator()
+            if self._first is not None:
+                accumulator.add(self._first)
+        try:
+            return accumulator.partial(
+                reason, provider=self.provider, model=self.model, request_id=self._request_id()
+            )
+        except Exception:
+            # Its chunks hold what they must not; the error that says so is raised elsewhere.
+            log.debug("what came of an answer makes no sense", exc_info=True)
+            return StreamingAccumulator().response(finish=reason, provider=self.provider)
+
     async def _broken(self, error: BaseException) -> None:
         """Close what the chunks come from and tell `on_end`; raises if it is not `error` itself."""
-        failure = as_provider_error(error, self.provider, self.model)
-        if self._source is not None:
-            await _close(self._source)
-        await self._end(failure)
+        failure = as_provider_error(error, self.provider, self.model, self.secrets)
+        try:
+            if self._source is not None:
+                await _close(self._source)
+        finally:
+            await self._end(failure)
         if failure is not error:
             raise failure from error
 
@@ -221,32 +250,50 @@ class Answer:
             error = asyncio.CancelledError("the reader went away")
         try:
             self._response = self._settled(error)
-        except DovetailError as senseless:
-            error = senseless
-            self._response = self._settled(error)
+        except Exception as senseless:  # noqa: BLE001 - a provider may have put anything in chunks
+            error = error or _senseless(senseless, self.provider, self.model)
+            self._response = self._cut(_reason(error))
         callbacks, self._ends = self._ends, []
         for callback in callbacks:
-            try:
-                changed = callback(End(self.response, error))
-                if changed is not None and not isinstance(changed, ChatResponse):
-                    changed = await changed
-            except (DovetailError, asyncio.CancelledError) as refusal:
-                error = error or refusal
-            except Exception:
-                # One plugin's book-keeping must not take the answer from everybody else.
-                log.exception("an on_end callback failed", callback=repr(callback))
-            else:
-                if changed is not None:
-                    self._response = changed
+            error = await self._tell(callback, error)
         if error is not None and given is None:
             raise error
+
+    async def _tell(
+        self, callback: EndCallback, error: BaseException | None
+    ) -> BaseException | None:
+        """Call one callback; gives what the end is now: a refusal, or a cancel, fails it."""
+        try:
+            changed: object = callback(End(self.response, error))
+            if changed is not None and not isinstance(changed, ChatResponse):
+                changed = await cast("Awaitable[object]", changed)
+        except DovetailError as refusal:
+            return error or refusal
+        except asyncio.CancelledError as cancel:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                return error or cancel
+            log.exception("an on_end callback cancelled itself", callback=repr(callback))
+        except Exception:
+            # One plugin's book-keeping must not take the answer from everybody else.
+            log.exception("an on_end callback failed", callback=repr(callback))
+        else:
+            if isinstance(changed, ChatResponse):
+                self._response = changed
+            elif changed is not None:
+                log.error(
+                    "an on_end callback returned neither a ChatResponse nor None",
+                    callback=repr(callback),
+                    returned=type(changed).__name__,
+                )
+        return error
 
     def _settled(self, error: BaseException | None) -> ChatResponse:
         """The response with what is known besides: who answered what request, and notes."""
         response = self._accumulated(error)
         made: dict[str, Any] = {}
         if self.metadata:
-            made["metadata"] = {**response.metadata, **self.metadata}
+            made["metadata"] = freeze({**response.metadata, **self.metadata})
         if self.provider and not response.provider:
             made["provider"] = self.provider
         request_id = self._request_id()
@@ -255,20 +302,14 @@ class Answer:
         return response.model_copy(update=made) if made else response
 
     def _accumulated(self, error: BaseException | None) -> ChatResponse:
-        accumulator, provider, model = self.accumulator, self.provider, self.model
-        if accumulator is None:
-            if self._response is not None:
-                return self._response
-            accumulator = StreamingAccumulator()
-            if self._first is not None:
-                accumulator.add(self._first)
-        request_id = self._request_id()
-        if error is not None:
-            return accumulator.partial(
-                _reason(error), provider=provider, model=model, request_id=request_id
-            )
-        made = accumulator.response(provider=provider, model=model, request_id=request_id)
-        whole = self._response
+        accumulator, whole = self.accumulator, self._response
+        if accumulator is None and whole is not None:
+            return whole
+        if accumulator is None or error is not None:
+            return self._cut(FinishReason.STOP if error is None else _reason(error))
+        made = accumulator.response(
+            provider=self.provider, model=self.model, request_id=self._request_id()
+        )
         if whole is None:
             return made
         # A whole answer went through `each`: what chunks do not carry stays as it was.
@@ -280,24 +321,39 @@ class Answer:
         return context.request_id if context is not None and context.has_request_id else ""
 
 
-def as_provider_error(error: BaseException, provider: str, model: str) -> BaseException:
+def as_provider_error(
+    error: BaseException, provider: str, model: str, secrets: frozenset[str] = frozenset()
+) -> BaseException:
     """What to raise for something that came out of a provider.
 
     Our own errors and a cancel that was asked for stay themselves; anything else, also a
-    `CancelledError` that nobody asked for, becomes a `ProviderError`.
+    `CancelledError` that nobody asked for, becomes a `ProviderError`. None holds one of `secrets`.
     """
-    if isinstance(error, ProviderError):
-        error.complete(provider=provider, model=model)
-        return error
-    if isinstance(error, (DovetailError, GeneratorExit, KeyboardInterrupt)):
+    if isinstance(error, (GeneratorExit, KeyboardInterrupt)):
         return error
     if isinstance(error, asyncio.CancelledError):
         task = asyncio.current_task()
         if task is None or task.cancelling():
             return error
         return ProviderError("it cancelled itself", provider=provider, model=model)
-    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return ProviderError(f"it failed with {redact(what)}", provider=provider, model=model)
+    scrub(error, secrets)
+    if isinstance(error, ProviderError):
+        error.complete(provider=provider, model=model)
+        return error
+    if isinstance(error, DovetailError):
+        return error
+    what = describe(error)
+    return ProviderError(f"it failed with {what}", provider=provider, model=model)
+
+
+def _senseless(error: Exception, provider: str, model: str) -> DovetailError:
+    """What to raise for an answer whose pieces make no sense."""
+    if isinstance(error, DovetailError):
+        return error
+    message = f"its chunks hold what they must not: {describe(error)}"
+    invalid = InvalidResponse(message, provider=provider, model=model)
+    invalid.__cause__ = error
+    return invalid
 
 
 def _reason(error: BaseException) -> FinishReason:
@@ -313,5 +369,10 @@ async def _replay(response: ChatResponse) -> AsyncGenerator[StreamingChunk]:
 async def _close(source: AsyncIterator[StreamingChunk]) -> None:
     """Close what the chunks come from; an iterator that is no generator may have no `aclose`."""
     aclose = getattr(source, "aclose", None)
-    if aclose is not None:
+    if aclose is None:
+        return
+    try:
         await aclose()
+    except Exception:
+        # What ended the answer matters more than what closing it raised.
+        log.exception("a provider failed to close its stream")

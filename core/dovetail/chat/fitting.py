@@ -53,13 +53,23 @@ async def assemble(
     system: tuple[ChatMessage, ...] = ()
     if len(new) < len(request.messages):
         system = tuple(m for m in request.messages if m.role is MessageRole.SYSTEM)
+    history = _from_a_question(session)
     knows = options.context_window or overrides(provider, ChatProvider, "context_window")
-    if session.history and knows:
+    if history and knows:
         fitting = _Fitting(request, system, new, model, provider, options)
         if await fitting.limit():
             return await fitting.fit(session, condense)
-    messages = (*system, *session.history, *new)
+    messages = (*system, *history, *new)
     return request.model_copy(update={"messages": messages, "model": model})
+
+
+def _from_a_question(session: Session) -> Sequence[ChatMessage]:
+    """The history; from its first question if it is a tail, which may begin in mid-turn."""
+    history = session.history
+    if session.message_count == len(history) or not history:
+        return history
+    starts = (place for place, m in enumerate(history) if m.role is MessageRole.USER)
+    return history[next(starts, len(history)) :]
 
 
 class _Fitting:

@@ -3,13 +3,20 @@
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from dovetail.chat.frozen import empty, freeze
+
+JsonObject = Annotated[dict[str, Any], AfterValidator(freeze)]
+"""A JSON object, frozen."""
+Text = Annotated[str, Field(max_length=2**31)]
+"""A text that can be written: with a limit pydantic also refuses halves of surrogate pairs."""
 
 
 class Model(BaseModel):
     """The base of the chat models: immutable, no unknown fields, exact in JSON."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_bytes="base64")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class MessageRole(StrEnum):
@@ -25,7 +32,7 @@ class TextPart(Model):
     """A piece of text in a message of several parts."""
 
     type: Literal["text"] = "text"
-    text: str
+    text: Text
 
 
 class ImagePart(Model):
@@ -50,7 +57,7 @@ class ToolCall(Model):
 
     id: str
     name: str
-    arguments: str = "{}"
+    arguments: Text = "{}"
     """The arguments as the model wrote them: JSON text, perhaps not valid."""
 
 
@@ -58,18 +65,18 @@ class ChatMessage(Model):
     """One message. `content` is text, or parts where there is more than text."""
 
     role: MessageRole
-    content: str | tuple[ContentPart, ...] = ""
+    content: Text | tuple[ContentPart, ...] = ""
     tool_calls: tuple[ToolCall, ...] = ()
     """What the assistant wants called."""
     tool_call_id: str = ""
     """In a tool message: the call it answers."""
     name: str = ""
     """Who in that role, or which tool."""
-    reasoning: str = ""
+    reasoning: Text = ""
     """What the model thought before it spoke, where it shows that."""
-    refusal: str = ""
+    refusal: Text = ""
     """The words of a refusal, where the model gives them apart."""
-    metadata: dict[str, Any] = Field(default_factory=dict)
+    metadata: JsonObject = Field(default_factory=empty)
 
     @property
     def text(self) -> str:

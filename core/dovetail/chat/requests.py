@@ -1,10 +1,14 @@
 """What a provider is asked."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from dovetail.chat.messages import ChatMessage, Model
+from dovetail.chat.frozen import empty, freeze
+from dovetail.chat.messages import ChatMessage, JsonObject, Model
+
+NO_PARAMETERS = freeze({"type": "object", "properties": {}})
+"""JSON Schema of a function that takes nothing."""
 
 
 class FunctionTool(Model):
@@ -12,7 +16,7 @@ class FunctionTool(Model):
 
     name: str
     description: str = ""
-    parameters: dict[str, Any] = Field(default_factory=lambda: {"type": "object", "properties": {}})
+    parameters: JsonObject = Field(default=NO_PARAMETERS)
     """JSON Schema of the arguments object."""
     strict: bool = False
     """Ask the provider to hold the model to the schema."""
@@ -30,7 +34,7 @@ class ResponseFormat(Model):
     type: Literal["text", "json_object", "json_schema"] = "text"
     name: str = "answer"
     """A name for the schema; some providers want one."""
-    json_schema: dict[str, Any] | None = None
+    json_schema: JsonObject | None = None
     """JSON Schema of the answer, for `json_schema`."""
     strict: bool = True
 
@@ -51,9 +55,9 @@ class ChatRequest(Model):
     response_format: ResponseFormat | None = None
     reasoning_effort: str | None = None
     """How much to think first: `low`, `medium`, `high`, or what the provider knows."""
-    extras: dict[str, Any] = Field(default_factory=dict)
+    extras: JsonObject = Field(default_factory=empty)
     """Fields of one provider's own, sent as they are."""
-    metadata: dict[str, Any] = Field(default_factory=dict)
+    metadata: JsonObject = Field(default_factory=empty)
     """For middleware and logs; never sent."""
 
 
@@ -64,5 +68,5 @@ class EmbeddingRequest(Model):
     model: str = ""
     """`instance/model` for the kernel; a provider gets what follows the first slash."""
     dimensions: int | None = Field(default=None, ge=1)
-    extras: dict[str, Any] = Field(default_factory=dict)
-    metadata: dict[str, Any] = Field(default_factory=dict)
+    extras: JsonObject = Field(default_factory=empty)
+    metadata: JsonObject = Field(default_factory=empty)

@@ -1,11 +1,12 @@
 """What a provider answers."""
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from dovetail.chat.messages import ChatMessage, Model
+from dovetail.chat.frozen import empty
+from dovetail.chat.messages import ChatMessage, JsonObject, Model
 
 
 class FinishReason(StrEnum):
@@ -35,7 +36,7 @@ class Usage(Model):
     total_tokens: int | None = Field(default=None, ge=0)
     cached_tokens: int | None = Field(default=None, ge=0)
     reasoning_tokens: int | None = Field(default=None, ge=0)
-    extras: dict[str, Any] = Field(default_factory=dict)
+    extras: JsonObject = Field(default_factory=empty)
 
 
 class ChatResponse(Model):
@@ -50,9 +51,9 @@ class ChatResponse(Model):
     """The provider's instance name; the kernel fills it in."""
     request_id: str = ""
     """The request a host was asked; the kernel fills it in where it was made."""
-    metadata: dict[str, Any] = Field(default_factory=dict)
+    metadata: JsonObject = Field(default_factory=empty)
     """What middleware noted."""
-    extras: dict[str, Any] = Field(default_factory=dict)
+    extras: JsonObject = Field(default_factory=empty)
     """What the provider said besides."""
 
     @property
@@ -68,8 +69,8 @@ class EmbeddingResponse(Model):
     model: str = ""
     provider: str = ""
     usage: Usage | None = None
-    metadata: dict[str, Any] = Field(default_factory=dict)
-    extras: dict[str, Any] = Field(default_factory=dict)
+    metadata: JsonObject = Field(default_factory=empty)
+    extras: JsonObject = Field(default_factory=empty)
 
 
 class ModelInfo(Model):

@@ -60,11 +60,15 @@ class Run:
         "_waiters",
         "active",
         "answers",
+        "cancel_delivered",
         "cancel_requested",
         "commit_overdue",
         "committing_since",
         "on_done",
+        "on_end",
+        "on_lost",
         "on_stuck",
+        "parent",
         "session_id",
         "stage",
         "started",
@@ -92,13 +96,21 @@ class Run:
         """What it opened at providers; whatever a middleware forgets is closed with the run."""
         self.task: asyncio.Task[object] | None = None
         self.cancel_requested = False
+        self.cancel_delivered = False
+        """Whether its task was told to stop: if it goes on, something swallowed that."""
         self.commit_overdue = False
         """Whether its commit was broken off for taking too long."""
         self.committing_since = 0.0
+        self.parent: Run | None = None
+        """The run that began this one, for as long as this one lasts."""
+        self.on_end: Callable[[], None] | None = None
+        """Called when it ends, in whatever way."""
         self.on_done: Callable[[], None] | None = None
         """Called when its task is done, which for a stuck run may be long after its end."""
         self.on_stuck: Callable[[], Coroutine[None, None, None]] | None = None
         """Keeps what came of a run that does not stop."""
+        self.on_lost: Callable[[], None] | None = None
+        """Called when it cannot even keep what came."""
 
     @property
     def id(self) -> str:
@@ -138,6 +150,8 @@ class Run:
         """Break off a commit that takes too long; the second time, go on without it."""
         if self.commit_overdue:
             log.error("a run does not end: keeping it hangs", run_id=self.id)
+            if self.on_lost is not None:
+                self.on_lost()
             self.end(SessionStatus.STUCK)
         elif self.task is not None:
             self.commit_overdue = True
@@ -149,7 +163,11 @@ class Run:
         if self.active:
             waiter = self._loop.create_future()
             self._waiters.append(waiter)
-            await waiter
+            try:
+                await waiter
+            except BaseException:
+                self._waiters.remove(waiter)
+                raise
 
     def finish(self) -> None:
         """Its task is at its end, and all went well: what a callback would do later is done now."""
@@ -166,13 +184,16 @@ class Run:
         self.active = False
         if self._timer is not None:
             self._timer.cancel()
-        self._manager.forget(self)
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
+        if self.on_end is not None:
+            self.on_end()
+        self._manager.forget(self)
 
     def _deliver(self) -> None:
         if self.status is SessionStatus.CANCELLING and self.task is not None:
+            self.cancel_delivered = True
             self.task.cancel()
 
     def _insist(self) -> None:
@@ -197,11 +218,12 @@ class Run:
     def _let_go(self) -> None:
         # Broken here, these cycles cost nothing; left to the garbage collector, a third of a turn.
         on_done, self.on_done, self.on_stuck, self.task = self.on_done, None, None, None
-        self.answers = []
+        self.answers, self.parent, self.on_lost = [], None, None
         if on_done is not None:
             on_done()
 
     def _task_done(self, task: asyncio.Task[object]) -> None:
+        self._manager.release(self)
         self._let_go()
         if task.cancelled():
             self.end(SessionStatus.CANCELLED)
@@ -230,7 +252,9 @@ class ChatSessionManager:
         self.max_runs = max_runs
         self._watch: asyncio.TimerHandle | None = None
         self._runs: set[Run] = set()
-        self._ended: OrderedDict[str, tuple[str | None, SessionStatus]] = OrderedDict()
+        self._stuck: set[Run] = set()
+        """Runs that were given up and whose tasks still have not ended."""
+        self._ended: OrderedDict[tuple[str | None, str], SessionStatus] = OrderedDict()
 
     def register_session(
         self,
@@ -245,7 +269,7 @@ class ChatSessionManager:
         Raises:
             KernelBusy: `max_runs` are in flight.
         """
-        if len(self._runs) >= self.max_runs:
+        if len(self._runs) + len(self._stuck) >= self.max_runs:
             message = f"{self.max_runs} turns are in flight, the limit `max_turns` of [kernel]"
             raise KernelBusy(message)
         run = Run(self, session_id, user_id, stage)
@@ -271,9 +295,10 @@ class ChatSessionManager:
         found = self._find(id_, user_id)
         if found:
             return max(found, key=lambda run: run.started).status
-        owner, status = self._ended.get(id_, (user_id, SessionStatus.UNKNOWN))
-        _check_owner(id_, owner, user_id)
-        return status
+        status = self._ended.get((user_id, id_))
+        if status is None and any(known == id_ for _, known in self._ended):
+            raise SessionForbidden(_not_yours(id_))
+        return status or SessionStatus.UNKNOWN
 
     def get_active_session_count(self) -> int:
         """How many runs are in flight."""
@@ -283,11 +308,24 @@ class ChatSessionManager:
         """The runs in flight, oldest first."""
         return sorted(self._runs, key=lambda run: run.started)
 
-    def close(self) -> None:
-        """Stop looking after runs; call it when none is in flight."""
+    async def close(self) -> None:
+        """End every run; those that are stuck are asked once more."""
+        runs = self.runs()
+        for run in runs:
+            run.cancel()
+        await asyncio.gather(*(run.wait() for run in runs))
+        stuck = [run.task for run in self._stuck if run.task is not None]
+        for task in stuck:
+            task.cancel()
+        if stuck:
+            await asyncio.wait(stuck, timeout=self.cancel_grace)
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
+
+    def release(self, run: Run) -> None:
+        """The task of a run that was given up has ended after all."""
+        self._stuck.discard(run)
 
     def _look_later(self) -> None:
         loop = asyncio.get_running_loop()
@@ -306,21 +344,23 @@ class ChatSessionManager:
     def forget(self, run: Run) -> None:
         """Take a run that ended out; its last status is remembered for a while."""
         self._runs.discard(run)
-        for key in (run._id, run.session_id):  # noqa: SLF001 - asking for `id` would make one
-            if key is not None:
-                self._ended[key] = (run.user_id, run.status)
+        if run.status is SessionStatus.STUCK and run.task is not None:
+            self._stuck.add(run)
+        for known in (run._id, run.session_id):  # noqa: SLF001 - asking for `id` would make one
+            if known is not None:
+                key = (run.user_id, known)
+                self._ended[key] = run.status
                 self._ended.move_to_end(key)
         while len(self._ended) > REMEMBERED:
             self._ended.popitem(last=False)
 
     def _find(self, id_: str, user_id: str | None) -> list[Run]:
         found = [run for run in self._runs if id_ in (run.session_id, run._id)]  # noqa: SLF001 - as above
-        for run in found:
-            _check_owner(id_, run.user_id, user_id)
-        return found
+        own = [run for run in found if run.user_id == user_id]
+        if found and not own:
+            raise SessionForbidden(_not_yours(id_))
+        return own
 
 
-def _check_owner(id_: str, owner: str | None, user_id: str | None) -> None:
-    if owner != user_id:
-        message = f"`{id_}` belongs to another user"
-        raise SessionForbidden(message)
+def _not_yours(id_: str) -> str:
+    return f"`{id_}` belongs to another user"

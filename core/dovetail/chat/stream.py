@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from dovetail.chat.window import Window
 from dovetail.errors import DovetailError
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
     from types import TracebackType
     from typing import Self
@@ -35,6 +35,11 @@ class ChatStream:
         self._run: Run | None = None
         self._turn: Turn | None = None
         self._task: asyncio.Task[ChatResponse] | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether it was entered."""
+        return self._run is not None
 
     @property
     def run(self) -> Run:
@@ -101,12 +106,8 @@ class ChatStream:
 
     async def _finish(self) -> None:
         await self.run.wait()
-        task = self._task
-        if task is None or not task.done() or task.cancelled():
-            return
-        error = task.exception()
-        if error is not None and not isinstance(error, asyncio.CancelledError):
-            raise error
+        if self._turn is not None and self._task is not None:
+            self._turn.outcome(self._task)
 
 
 _NOT_ENTERED = "enter the stream first: `async with kernel.stream(...) as stream:`"

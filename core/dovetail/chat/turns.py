@@ -14,17 +14,26 @@ from typing import TYPE_CHECKING
 import structlog
 
 from dovetail.chat.accumulator import StreamingAccumulator
+from dovetail.chat.answer import Answer
 from dovetail.chat.fitting import assemble
 from dovetail.chat.responses import FinishReason
 from dovetail.chat.runs import SessionStatus, current_run
 from dovetail.chat.transcript import kept_messages, new_messages, said
 from dovetail.config.nearest import nearest
 from dovetail.context import set_current_context
-from dovetail.errors import ModelNotFound, ProviderError, SessionConflict, SessionError
+from dovetail.errors import (
+    DovetailError,
+    ModelNotFound,
+    PluginError,
+    ProviderError,
+    SessionConflict,
+    SessionError,
+)
+from dovetail.host.records import describe
 from dovetail.middleware import ChatCall, TurnCall
+from dovetail.redaction import scrub
 
 if TYPE_CHECKING:
-    from dovetail.chat.answer import Answer
     from dovetail.chat.messages import ChatMessage
     from dovetail.chat.providers import Provider
     from dovetail.chat.requests import ChatRequest
@@ -47,6 +56,7 @@ class Turn:
 
     __slots__ = (
         "_answer",
+        "_asked",
         "_condensed",
         "_context",
         "_fenced",
@@ -76,9 +86,14 @@ class Turn:
         self._context = context
         self._window = window
         self._session: Session | None = None
+        """The session while this turn has it."""
+        self._asked: tuple[ChatMessage, ...] = ()
+        """What the host's request adds to the session."""
         self._new: tuple[ChatMessage, ...] = ()
+        """The same of the request as middleware left it."""
         self._answer: Answer | None = None
         self._fenced = False
+        """Whether it was given up; then it may keep nothing any more."""
         self._condensed = False
         self.response: ChatResponse | None = None
         """The answer, or what had come of it, once the turn has ended."""
@@ -93,14 +108,13 @@ class Turn:
         """
         set_current_context(self._context)
         response, error = await self._attempt()
+        await self._close_forgotten()
         if self._fenced:
             return response
-        self.response = response
         self._calm()
-        await self._close_forgotten()
+        self._run.commit()
         error = await self._commit(response, error)
-        if self._window is not None:
-            self._window.close()
+        self.response = response
         # Whoever waits is told here: by the task's own callback it would cost a turn of the loop.
         if error is None:
             self._run.finish()
@@ -111,55 +125,73 @@ class Turn:
                 return response
             raise error
         self._run.end(SessionStatus.FAILED)
-        if isinstance(error, ProviderError):
+        if isinstance(error, (ProviderError, SessionError)):
             error.response = response
         raise error
 
-    async def _attempt(self) -> tuple[ChatResponse, BaseException | None]:
-        """The answer and None, or what had come of it and what ended it."""
-        try:
-            await self._begin()
-            response = await self._respond()
-        except BaseException as error:  # noqa: BLE001 - what came is kept whatever ended the turn
-            return self._partial(error), error
-        return response, None
+    def outcome(self, task: asyncio.Task[ChatResponse]) -> ChatResponse:
+        """What a host gets of a turn that has ended.
 
-    def nothing(self) -> ChatResponse:
-        """The response of a turn that was cancelled before it began."""
-        return StreamingAccumulator().response(finish=FinishReason.CANCELLED)
+        Raises:
+            DovetailError: what went wrong.
+        """
+        if task.done():
+            return self._nothing() if task.cancelled() else task.result()
+        if self._run.commit_overdue:
+            raise _not_kept(self._run.session_id, asyncio.CancelledError())
+        return self.response or self._nothing()  # stuck: what had come was kept without it
 
     async def salvage(self) -> None:
         """Keep what came of a turn whose task does not stop, and go on without it."""
         self._fenced = True
-        self.response = self._partial(asyncio.CancelledError())
-        await self._commit(self.response, None)
-        self._run.end(SessionStatus.STUCK)
-        if self._window is not None:
-            self._window.close()
+        stopped = asyncio.CancelledError()
+        response = self._partial(stopped)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._generation.kernel.commit_timeout):
+                await self._commit(response, stopped)
+        self.response = response
+
+    async def _attempt(self) -> tuple[ChatResponse, BaseException | None]:
+        """The answer and None, or what had come of it and what ended it; never raises."""
+        try:
+            await self._begin()
+            return await self._respond(), None
+        except BaseException as raised:  # noqa: BLE001 - what came is kept whatever ended the turn
+            error = self._meaning(raised)
+        response = self._partial(error)
+        if isinstance(error, asyncio.CancelledError) and _is_whole(response):
+            return response, None  # it was stopped when there was nothing left to stop
+        return response, error
 
     async def _begin(self) -> None:
-        run, session_id = self._run, self._context.session_id
+        run = self._run
         current_run.set(run)
-        if run.session_id is None or session_id is None:
-            self._new = said(self._request.messages)
+        self._asked = self._new = said(self._request.messages)
+        if run.session_id is None:
             return
-        run.status = SessionStatus.WAITING
-        self._session = await self._sessions.begin_turn(session_id, self._context.user_id)
+        if not run.cancel_requested:
+            run.status = SessionStatus.WAITING
+        session = await self._sessions.begin_turn(run.session_id, run.user_id)
+        if self._fenced:  # it was given up while its store did not answer
+            self._sessions.end_turn(session)
+            raise asyncio.CancelledError
+        self._session = session
         if not run.cancel_requested:
             run.status = SessionStatus.RUNNING
-        self._new = new_messages(self._session.history, self._request.messages)
+        self._asked = self._new = new_messages(session.history, self._request.messages)
 
     async def _respond(self) -> ChatResponse:
         window = self._window
         call = TurnCall(self._request, self._context, self._session, window is not None, self._ask)
-        self._answer = answer = await self._generation.call_turn(call)
+        answer = await self._generation.call_turn(call)
+        self._answer = self._checked(answer, "turn")
         if window is None:
             return await answer.read()
         async with aclosing(answer.chunks()) as chunks:
             async for chunk in chunks:
                 if not window.offer(chunk):
                     await window.room()
-                if self._run.cancel_requested:
+                if self._run.cancel_delivered:
                     # A provider that swallows cancellation goes on yielding: stop reading.
                     raise asyncio.CancelledError
         return answer.response
@@ -167,17 +199,20 @@ class Turn:
     async def _ask(self, call: TurnCall) -> Answer:
         """The innermost step of a turn: the model call with the history."""
         generation = self._generation
-        if call.request is not self._request and call.session is not None:
-            self._new = new_messages(call.session.history, call.request.messages)
+        self._new = self._asked
+        if call.request is not self._request:
+            history = call.session.history if call.session is not None else ()
+            self._new = new_messages(history, call.request.messages)
         name, provider, model = generation.find_chat(call.request.model)
         request = await assemble(call, self._new, model, provider, generation.chat, self._condense)
         try:
-            return await generation.call_chat(
+            answer = await generation.call_chat(
                 ChatCall(request, call.context, name, call.stream, call.session)
             )
         except ModelNotFound as error:
             await name_near_models(error, provider, name, model)
             raise
+        return self._checked(answer, "chat")
 
     async def _condense(self, session: Session, request: ChatRequest) -> str:
         """The words of one more model call; the state that holds them is saved with the turn."""
@@ -189,25 +224,56 @@ class Turn:
         )
         return (await answer.read()).text
 
+    def _checked(self, answer: object, operation: str) -> Answer:
+        if isinstance(answer, Answer):
+            return answer
+        names = ", ".join(f"`{type(item).__name__}`" for item in self._generation.middleware)
+        message = (
+            f"a middleware's `{operation}` returned {type(answer).__name__} (one of {names}); "
+            "it returns what `call_next` gave, or an `Answer`"
+        )
+        raise PluginError(message)
+
+    def _meaning(self, error: BaseException) -> BaseException:
+        """What to raise for what ended the turn: one of ours, or a cancel that was asked for."""
+        if isinstance(error, asyncio.CancelledError):
+            task = asyncio.current_task()
+            if self._run.cancel_requested or task is None or task.cancelling():
+                return error
+            unasked = PluginError("a plugin cancelled the turn though nobody asked for it")
+            unasked.__cause__ = error
+            return unasked
+        if isinstance(error, (DovetailError, KeyboardInterrupt)):
+            return error
+        scrub(error, self._generation.secrets)
+        wrapped = PluginError(f"a plugin failed in the turn with {describe(error)}")
+        wrapped.__cause__ = error
+        return wrapped
+
     def _partial(self, error: BaseException) -> ChatResponse:
         """What had come when `error` ended the turn."""
         cancelled = isinstance(error, asyncio.CancelledError)
         reason = FinishReason.CANCELLED if cancelled else FinishReason.ERROR
-        answer = self._answer
-        if answer is not None and answer.complete:
-            response = answer.response
-            if cancelled or response.finish_reason is FinishReason.ERROR:
-                return response
-            return response.model_copy(update={"finish_reason": reason})
-        if answer is not None and answer.accumulator is not None:
-            return answer.accumulator.partial(reason, provider=answer.provider, model=answer.model)
-        return StreamingAccumulator().response(finish=reason)
+        opened = self._run.answers
+        answer = self._answer or (opened[-1] if opened else None)
+        if answer is None:
+            return StreamingAccumulator().response(finish=reason)
+        response = answer.so_far(reason)
+        if cancelled or response.finish_reason is FinishReason.ERROR:
+            return response
+        return response.model_copy(update={"finish_reason": reason})
+
+    def _nothing(self) -> ChatResponse:
+        """The response of a turn that was cancelled before it began."""
+        return StreamingAccumulator().response(finish=FinishReason.CANCELLED)
 
     async def _commit(
         self, response: ChatResponse, error: BaseException | None
     ) -> BaseException | None:
-        """Keep the turn's messages and let the next one begin; it cannot be cancelled any more."""
-        self._run.commit()
+        """Keep the turn's messages and let the next one begin; gives what went wrong, if anything.
+
+        It is not cancelled any more, only limited in time.
+        """
         session = self._session
         if session is None:
             return error
@@ -218,23 +284,32 @@ class Turn:
             if self._condensed:
                 with suppress(SessionConflict):  # then the next turn makes another summary
                     await self._sessions.update_session(session)
-            await self._sessions.end_turn(session.session_id)
-        except BaseException as failure:  # a store may raise anything, and must not hide `error`
+        except BaseException as failure:
             log.exception("a turn could not be kept", session_id=session.session_id)
-            self._sessions.abandon_turn(session.session_id)
-            if isinstance(failure, asyncio.CancelledError) and not self._run.commit_overdue:
-                raise  # the loop is being torn down
-            return error or _not_kept(session, failure)
+            task = asyncio.current_task()
+            torn_down = task is not None and task.cancelling() and not self._run.commit_overdue
+            if isinstance(failure, asyncio.CancelledError) and torn_down:
+                return error or failure
+            return error or _not_kept(session.session_id, failure)
+        finally:
+            self.let_go()
         return error
 
+    def let_go(self) -> None:
+        """Let the session's next turn begin, if this one has it."""
+        session, self._session = self._session, None
+        if session is not None:
+            self._sessions.end_turn(session)
+
     async def _close_forgotten(self) -> None:
-        """Close the answers that providers gave and nobody read to the end."""
+        """Close the answers that providers gave and nobody read to the end; never raises."""
         for answer in self._run.answers:
             if answer.ended:
                 continue
             try:
                 await answer.aclose()
-            except Exception:  # a provider's clean-up may raise anything; the turn must end
+            except (Exception, asyncio.CancelledError):
+                # A provider's clean-up may raise anything, and a cancel may come: the turn ends.
                 log.exception("a provider failed to close its stream", provider=answer.provider)
 
     def _calm(self) -> None:
@@ -242,6 +317,10 @@ class Turn:
         task = asyncio.current_task()
         while task is not None and task.cancelling():
             task.uncancel()
+
+
+def _is_whole(response: ChatResponse) -> bool:
+    return response.finish_reason not in (FinishReason.CANCELLED, FinishReason.ERROR)
 
 
 async def name_near_models(
@@ -260,10 +339,10 @@ async def name_near_models(
     error.complete(nearest=tuple(f"{instance}/{name}" for name in ([near] if near else known[:5])))
 
 
-def _not_kept(session: Session, failure: BaseException) -> SessionError:
+def _not_kept(session_id: str | None, failure: BaseException) -> SessionError:
     why = "its store took too long" if isinstance(failure, asyncio.CancelledError) else failure
     error = SessionError(
-        f"the answer was given but could not be kept in session `{session.session_id}`: {why}"
+        f"the answer was given but could not be kept in session `{session_id}`: {why}"
     )
     error.__cause__ = failure
     return error

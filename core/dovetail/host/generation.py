@@ -12,6 +12,7 @@ import structlog
 
 from dovetail.chat.answer import Answer, as_provider_error
 from dovetail.chat.providers import ChatProvider, EmbeddingProvider, Provider, overrides
+from dovetail.chat.responses import ChatResponse
 from dovetail.chat.runs import current_run
 from dovetail.config.nearest import nearest
 from dovetail.errors import InvalidResponse, ModelNotFound
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger("dovetail")
 
 P = TypeVar("P", bound=Provider)
+
+MODELS_SECONDS = 10.0
+"""How long one instance may take to list its models."""
 
 
 class Generation:
@@ -64,6 +68,10 @@ class Generation:
             for i in self.instances
             if i.planned.entry.kind == "provider"
         }
+        self.secrets: frozenset[str] = frozenset().union(
+            *(instance.planned.secrets for instance in self.instances)
+        )
+        """Text of the config that must not be shown, should a plugin's error hold it."""
         self._compose()
 
     def _compose(self) -> None:
@@ -103,14 +111,14 @@ class Generation:
     async def models(self) -> list[ModelInfo]:
         """The models of every instance, as `instance/model`; asked all together."""
         answers = await asyncio.gather(
-            *(provider.models() for provider in self.providers.values()), return_exceptions=True
+            *(asyncio.wait_for(p.models(), MODELS_SECONDS) for p in self.providers.values()),
+            return_exceptions=True,
         )
         found: list[ModelInfo] = []
         for name, answer in zip(self.providers, answers, strict=True):
             if isinstance(answer, Exception):
-                log.warning(
-                    "an instance cannot list its models", instance=name, error=describe(answer)
-                )
+                why = describe(answer, self.secrets)
+                log.warning("an instance cannot list its models", instance=name, error=why)
             elif isinstance(answer, BaseException):
                 raise answer
             else:
@@ -174,21 +182,33 @@ class Generation:
         name, model = call.provider, call.request.model
         provider = self._provider(name, ChatProvider)
         if call.stream or not overrides(provider, ChatProvider, "send_message"):
-            source = provider.send_message_stream(call.request, call.context)
-            answer = await Answer.begin(source, provider=name, model=model, context=call.context)
-        else:
             try:
-                response = await provider.send_message(call.request, call.context)
-            except BaseException as error:
-                failure = as_provider_error(error, name, model)
-                if failure is error:
-                    raise
-                raise failure from error
-            answer = Answer.of(response, provider=name, model=model, context=call.context)
+                source = provider.send_message_stream(call.request, call.context)
+            except Exception as error:
+                raise as_provider_error(error, name, model, self.secrets) from error
+            answer = await Answer.begin(
+                source, provider=name, model=model, context=call.context, secrets=self.secrets
+            )
+        else:
+            answer = await self._whole(provider, name, call)
         run = current_run.get()
         if run is not None:
             run.answers = [*(known for known in run.answers if not known.ended), answer]
         return answer
+
+    async def _whole(self, provider: ChatProvider, name: str, call: ChatCall) -> Answer:
+        model = call.request.model
+        try:
+            response: object = await provider.send_message(call.request, call.context)
+        except BaseException as error:
+            failure = as_provider_error(error, name, model, self.secrets)
+            if failure is error:
+                raise
+            raise failure from error
+        if not isinstance(response, ChatResponse):
+            message = f"`send_message` returned {type(response).__name__}, not a ChatResponse"
+            raise InvalidResponse(message, provider=name, model=model)
+        return Answer.of(response, provider=name, model=model, context=call.context)
 
     async def _ask_embedding(self, call: EmbedCall) -> EmbeddingResponse:
         name, model = call.provider, call.request.model
@@ -196,7 +216,7 @@ class Generation:
         try:
             response = await provider.embed(call.request, call.context)
         except BaseException as error:
-            failure = as_provider_error(error, name, model)
+            failure = as_provider_error(error, name, model, self.secrets)
             if failure is error:
                 raise
             raise failure from error

@@ -56,8 +56,12 @@ class Planned:
 
     def fail(self, stage: FailureStage, cause: BaseException, hint: str = "") -> Failure:
         """A failure of this component."""
-        secrets = secrets_of(self.config, self.entry, self.component)
-        return self.record.fail(stage, cause, hint, self.where, secrets)
+        return self.record.fail(stage, cause, hint, self.where, self.secrets)
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Text of the config that must not be shown, should it come out of this component."""
+        return secrets_of(self.config, self.entry, self.component)
 
 
 @dataclass(slots=True)

@@ -47,7 +47,7 @@ class Failure:
     plugin_id: str
     distribution: str
     version: str
-    cause: BaseException
+    cause: BaseException = field(repr=False)
     hint: str = ""
     component: str = ""
     """The place of the component's table; empty if it is the plugin itself."""

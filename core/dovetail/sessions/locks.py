@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
@@ -15,73 +15,86 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("dovetail")
 
+Key: TypeAlias = "tuple[str | None, str]"
+"""A user and a session of theirs."""
+
 LEASE_SECONDS = 30.0
 """A lease that is not renewed ends after this: how long a dead process blocks a session."""
+DROP_SECONDS = 5.0
+"""How long giving a lease back may take."""
 POLL_SECONDS = (0.02, 1.0)
 """How often a lease that another process holds is asked for: first, and at most."""
 
 
 class SessionLocks:
-    """Locks by session id; one that nobody holds or waits for takes no memory."""
+    """Locks by user and session; one that nobody holds or waits for takes no memory.
+
+    The user is part of the key: who asks for another's session must not make its owner wait.
+    """
 
     def __init__(self, store: SessionStore, *, max_waiting: int, wait_timeout: float) -> None:
         self._store = store
         self._max_waiting = max_waiting
         self._wait_timeout = wait_timeout
-        self._held: dict[str, _Held] = {}
+        self._held: dict[Key, _Held] = {}
+        self._dropping: set[asyncio.Task[None]] = set()
 
-    def acquire_free(self, session_id: str) -> bool:
+    def acquire_free(self, key: Key) -> bool:
         """Take the session's turn if nobody has it and no lease is needed: the usual case."""
-        if self._store.leases or session_id in self._held:
+        if self._store.leases or key in self._held:
             return False
-        self._held[session_id] = _Held()
+        self._held[key] = _Held()
         return True
 
-    async def acquire(self, session_id: str) -> None:
+    async def acquire(self, key: Key) -> None:
         """Wait for the session's turn; first come, first served in this process.
 
         Raises:
             SessionBusy: too many wait already, or it took too long.
         """
-        held = self._held.get(session_id)
+        held = self._held.get(key)
         if held is None:
-            self._held[session_id] = held = _Held()
-            if not self._store.leases:
-                return
+            self._held[key] = held = _Held()
         else:
-            await self._wait(session_id, held)
-        if self._store.leases:
-            try:
-                async with asyncio.timeout(self._wait_timeout):
-                    await self._take_lease(session_id, held)
-            except TimeoutError:
-                self._pass_on(session_id, held)
-                raise SessionBusy(_busy(session_id, "another process holds it")) from None
-            except BaseException:
-                self._pass_on(session_id, held)
-                raise
+            await self._wait(key, held)
+        if not self._store.leases or held.renewal is not None:
+            return  # no lease, or the turn before left it to this one
+        try:
+            async with asyncio.timeout(self._wait_timeout):
+                await self._take_lease(key, held)
+        except BaseException as error:
+            self.release(key, granted=True)  # it may have been, just as this was broken off
+            if isinstance(error, TimeoutError):
+                raise SessionBusy(_busy(key, "another process holds it")) from None
+            raise
 
-    async def release(self, session_id: str) -> None:
-        """Let the next one have it; if this raises, `abandon` is owed."""
-        held = self._held[session_id]
-        if held.renewal is not None:
-            held.renewal.cancel()
-            held.renewal = None
-            await self._store.release_lease(session_id, held.owner)
-        self._pass_on(session_id, held)
+    def release(self, key: Key, *, granted: bool = False) -> None:
+        """Let the next one have it, with the lease; if nobody waits, give the lease back.
 
-    def abandon(self, session_id: str) -> None:
-        """Let the next one of this process have it, whatever became of the lease."""
-        held = self._held.get(session_id)
-        if held is not None:
+        That happens in the background: a store that is away must not keep the session.
+        """
+        held = self._held[key]
+        for waiter in held.waiting:
+            if not waiter.done():
+                held.waiting.remove(waiter)
+                waiter.set_result(None)
+                return
+        del self._held[key]
+        if held.renewal is not None or granted:
             if held.renewal is not None:
                 held.renewal.cancel()
-                held.renewal = None
-            self._pass_on(session_id, held)
+            task = asyncio.create_task(self._give_back(key, held.owner))
+            self._dropping.add(task)
+            task.add_done_callback(self._dropping.discard)
 
-    async def _wait(self, session_id: str, held: _Held) -> None:
+    async def close(self) -> None:
+        """Wait for the leases that are being given back; each has a limit."""
+        if self._dropping:
+            await asyncio.wait(self._dropping)
+
+    async def _wait(self, key: Key, held: _Held) -> None:
         if len(held.waiting) >= self._max_waiting:
-            raise SessionBusy(_busy(session_id, f"{len(held.waiting)} turns wait for it already"))
+            raise SessionBusy(_busy(key, f"{len(held.waiting)} turns wait for it already"))
         waiter = asyncio.get_running_loop().create_future()
         held.waiting.append(waiter)
         try:
@@ -89,38 +102,37 @@ class SessionLocks:
                 await waiter
         except BaseException as error:
             if waiter.done() and not waiter.cancelled():
-                self._pass_on(session_id, held)  # it was our turn just as we left
+                self.release(key)  # it was our turn just as we left
             else:
                 held.waiting.remove(waiter)
             if isinstance(error, TimeoutError):
                 why = f"it was not free within {self._wait_timeout:g} s"
-                raise SessionBusy(_busy(session_id, why)) from None
+                raise SessionBusy(_busy(key, why)) from None
             raise
 
-    def _pass_on(self, session_id: str, held: _Held) -> None:
-        for waiter in held.waiting:
-            if not waiter.done():
-                held.waiting.remove(waiter)
-                waiter.set_result(None)
-                return
-        del self._held[session_id]
-
-    async def _take_lease(self, session_id: str, held: _Held) -> None:
-        held.owner = new_id()
+    async def _take_lease(self, key: Key, held: _Held) -> None:
+        held.owner = held.owner or new_id()
         pause = POLL_SECONDS[0]
-        while not await self._store.acquire_lease(session_id, held.owner, LEASE_SECONDS):
+        while not await self._store.acquire_lease(_lease(key), held.owner, LEASE_SECONDS):
             await asyncio.sleep(pause)
             pause = min(pause * 2, POLL_SECONDS[1])
-        held.renewal = asyncio.create_task(self._renew(session_id, held.owner))
+        held.renewal = asyncio.create_task(self._renew(key, held.owner))
 
-    async def _renew(self, session_id: str, owner: str) -> None:
+    async def _renew(self, key: Key, owner: str) -> None:
         while True:
             await asyncio.sleep(LEASE_SECONDS / 3)
             try:
-                if not await self._store.acquire_lease(session_id, owner, LEASE_SECONDS):
-                    log.error("a session's lease was lost", session_id=session_id)
+                if not await self._store.acquire_lease(_lease(key), owner, LEASE_SECONDS):
+                    log.error("a session's lease was lost", session_id=key[1])
             except Exception:  # a store that is away for a moment: the next renewal may succeed
-                log.exception("a session's lease could not be renewed", session_id=session_id)
+                log.exception("a session's lease could not be renewed", session_id=key[1])
+
+    async def _give_back(self, key: Key, owner: str) -> None:
+        try:
+            async with asyncio.timeout(DROP_SECONDS):
+                await self._store.release_lease(_lease(key), owner)
+        except Exception:  # a store that is away: the lease ends by itself
+            log.warning("a session's lease could not be given back", exc_info=True)
 
 
 class _Held:
@@ -132,5 +144,11 @@ class _Held:
         self.renewal: asyncio.Task[None] | None = None
 
 
-def _busy(session_id: str, why: str) -> str:
-    return f"session `{session_id}` is busy: {why}; try again, or use another session"
+def _lease(key: Key) -> str:
+    """What the store knows the turn by: nobody can take another user's."""
+    user_id, session_id = key
+    return session_id if user_id is None else f"{user_id}/{session_id}"
+
+
+def _busy(key: Key, why: str) -> str:
+    return f"session `{key[1]}` is busy: {why}; try again, or use another session"

@@ -10,7 +10,8 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
 from dovetail.config.durations import Duration
-from dovetail.errors import SessionForbidden
+from dovetail.errors import DovetailError, SessionError, SessionForbidden
+from dovetail.host.records import describe
 from dovetail.ids import new_id
 from dovetail.sessions.locks import SessionLocks
 from dovetail.sessions.session import Session, now
@@ -109,13 +110,14 @@ class SessionManager:
         Raises:
             SessionForbidden: it is another user's.
         """
-        await self._locks.acquire(session_id)
+        key = (user_id, session_id)
+        await self._locks.acquire(key)
         try:
             if await self.get_session(session_id, user_id=user_id, last=0) is None:
                 return False
             return await self.store.delete(session_id)
         finally:
-            await self._locks.release(session_id)
+            self._locks.release(key)
 
     async def cleanup(self) -> int:
         """Remove the sessions whose time is over; how many."""
@@ -139,12 +141,20 @@ class SessionManager:
             SessionBusy: too many turns wait for it, or it took too long.
             SessionForbidden: it is another user's.
         """
-        if not self._locks.acquire_free(session_id):
-            await self._locks.acquire(session_id)
+        key = (user_id, session_id)
+        try:
+            if not self._locks.acquire_free(key):
+                await self._locks.acquire(key)
+        except DovetailError:
+            raise
+        except Exception as error:
+            raise SessionError(_unusable(session_id, error)) from error
         try:
             session = await self.get_session(session_id, user_id=user_id, last=self.options.history)
-        except BaseException:
-            await self._locks.release(session_id)
+        except BaseException as error:
+            self._locks.release(key)
+            if isinstance(error, Exception) and not isinstance(error, DovetailError):
+                raise SessionError(_unusable(session_id, error)) from error
             raise
         return session if session is not None else self._new(user_id, session_id)
 
@@ -153,13 +163,13 @@ class SessionManager:
         self._touch(session)
         await self.store.append(session, messages)
 
-    async def end_turn(self, session_id: str) -> None:
+    def end_turn(self, session: Session) -> None:
         """Let the session's next turn begin."""
-        await self._locks.release(session_id)
+        self._locks.release((session.user_id, session.session_id))
 
-    def abandon_turn(self, session_id: str) -> None:
-        """Let the next turn begin though `end_turn` failed; a lease runs out by itself."""
-        self._locks.abandon(session_id)
+    async def close(self) -> None:
+        """Wait for what is still being given back to the store."""
+        await self._locks.close()
 
     def _new(self, user_id: str | None, session_id: str | None) -> Session:
         session = Session(session_id=session_id or new_id(), user_id=user_id)
@@ -170,3 +180,7 @@ class SessionManager:
         session.last_accessed_at = now()
         if self.options.expiry == "sliding":
             session.expiry_at = session.last_accessed_at + self._lifetime
+
+
+def _unusable(session_id: str, error: Exception) -> str:
+    return f"session `{session_id}` cannot be read from its store: {describe(error)}"

@@ -69,6 +69,8 @@ class SessionStore(Component, ABC):
     async def acquire_lease(self, session_id: str, owner: str, seconds: float) -> bool:
         """Take or renew the right to a session's turn for `seconds`.
 
+        `session_id` is that of the lease: it may begin with the user and a slash.
+
         False while another owner's lease runs. A lease ends by itself when its time is over.
         """
         return True
