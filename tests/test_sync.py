@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
+import signal
 import threading
 from typing import TYPE_CHECKING
 
@@ -97,3 +100,56 @@ def test_a_closed_kernel_says_so() -> None:
         pass
     with pytest.raises(KernelClosed, match="not open"):
         kernel.chat("x")
+
+
+# One that comes inside a callback of a weak reference is Python's to report, and nobody's to catch.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_interrupts_at_any_moment_leave_nothing_behind() -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    moments = random.Random(7)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with sync_of(Echo) as kernel:
+            for number in range(600):
+                with contextlib.suppress(KeyboardInterrupt):
+                    signal.setitimer(signal.ITIMER_REAL, 1e-5 + moments.random() * 6e-4)
+                    if number % 2:
+                        kernel.chat("a b c", session=f"s{number}")
+                    else:
+                        with kernel.stream("a b c", session=f"s{number}") as stream:
+                            list(stream)
+                with contextlib.suppress(KeyboardInterrupt):
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            assert kernel.chat("still there").text == "still there "
+            assert kernel.kernel.runs.get_active_session_count() == 0
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_call_that_outlives_the_kernel_is_let_go() -> None:
+    began = threading.Event()
+    raised: list[BaseException] = []
+
+    async def for_ever() -> None:
+        began.set()
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+
+    def call(kernel: SyncKernel) -> None:
+        try:
+            kernel.call(for_ever())
+        except KernelClosed as error:
+            raised.append(error)
+
+    with sync_of(Echo) as kernel:
+        thread = threading.Thread(target=call, args=(kernel,), daemon=True)
+        thread.start()
+        began.wait()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert raised

@@ -8,8 +8,10 @@ more than a chunk.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 from concurrent.futures import CancelledError
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from dovetail.errors import KernelClosed
@@ -43,6 +45,8 @@ class SyncKernel:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._kernel: Kernel | None = None
+        self._jobs: set[_Job[Any]] = set()
+        """What other threads wait for."""
 
     def __enter__(self) -> Self:
         """Start; see `Kernel.start`."""
@@ -50,7 +54,7 @@ class SyncKernel:
         self._thread = threading.Thread(target=self._run, name="dovetail-kernel", daemon=True)
         self._thread.start()
         try:
-            self._kernel = self.call(self._start())
+            self._kernel = self.run(self._start)
         except BaseException:
             self._end()
             raise
@@ -65,7 +69,7 @@ class SyncKernel:
         """Close; see `Kernel.close`."""
         try:
             if self._kernel is not None:
-                self.call(self._kernel.close())
+                self.run(self._kernel.close)
         finally:
             self._kernel = None
             self._end()
@@ -80,7 +84,7 @@ class SyncKernel:
 
     def chat(self, *args: Any, **options: Any) -> ChatResponse:
         """See `Kernel.chat`."""
-        return self.call(self.kernel.chat(*args, **options))
+        return self.run(partial(self.kernel.chat, *args, **options))
 
     def stream(self, *args: Any, **options: Any) -> SyncStream:
         """See `Kernel.stream`; for `with`."""
@@ -88,38 +92,49 @@ class SyncKernel:
 
     def embed(self, *args: Any, **options: Any) -> EmbeddingResponse:
         """See `Kernel.embed`."""
-        return self.call(self.kernel.embed(*args, **options))
+        return self.run(partial(self.kernel.embed, *args, **options))
 
     def models(self) -> list[ModelInfo]:
         """See `Kernel.models`."""
-        return self.call(self.kernel.models())
+        return self.run(self.kernel.models)
 
     def reload(self) -> Reload:
         """See `Kernel.reload`."""
-        return self.call(self.kernel.reload())
+        return self.run(self.kernel.reload)
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the kernel's loop and wait for it.
 
         If waiting is broken off, the coroutine is cancelled and waited for.
         """
+        try:
+            return self.run(lambda: work)
+        finally:
+            if inspect.getcoroutinestate(work) == inspect.CORO_CREATED:
+                work.close()
+
+    def run(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Make a coroutine on the kernel's thread, where no interrupt comes, and wait for it."""
         loop, thread = self._loop, self._thread
         if loop is None or thread is None:
-            work.close()
             message = "the kernel is not open: use `with Kernel.sync(...) as kernel:`"
             raise KernelClosed(message)
         if thread is threading.current_thread():
-            work.close()
             message = "this is the kernel's own thread, which would wait for itself: use `await`"
             raise KernelClosed(message)
-        job = _Job(work)
+        job = _Job(make)
+        self._jobs.add(job)
         try:
             loop.call_soon_threadsafe(job.begin)
             job.done.acquire()
         except BaseException:
-            loop.call_soon_threadsafe(job.cancel)
-            job.done.acquire()
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(job.cancel)
+                if not job.finished:  # else the interrupt came just after the lock was taken
+                    job.done.acquire()
             raise
+        finally:
+            self._jobs.discard(job)
         return job.result()
 
     async def _start(self) -> Kernel:
@@ -141,6 +156,8 @@ class SyncKernel:
             return
         loop.call_soon_threadsafe(loop.stop)
         thread.join(JOIN_SECONDS)  # a plugin that blocks the loop must not block the program's end
+        for job in list(self._jobs):
+            job.give_up()
 
 
 class SyncStream:
@@ -161,14 +178,14 @@ class SyncStream:
         async def cancel() -> bool:
             return self._stream.cancel()
 
-        return self._kernel.call(cancel())
+        return self._kernel.run(cancel)
 
     def __enter__(self) -> Self:
         """Begin the turn."""
         try:
-            self._kernel.call(self._stream.__aenter__())
+            self._kernel.run(self._stream.__aenter__)
         except BaseException:
-            self._kernel.call(self._leave())  # an interrupt may have come just after it began
+            self._kernel.run(self._leave)  # an interrupt may have come just after it began
             raise
         return self
 
@@ -179,7 +196,7 @@ class SyncStream:
         trace: TracebackType | None,
     ) -> None:
         """Cancel the turn if it still runs, and wait until it is kept."""
-        self._kernel.call(self._leave())
+        self._kernel.run(self._leave)
 
     async def _leave(self) -> None:
         if self._stream.begun:
@@ -187,7 +204,7 @@ class SyncStream:
 
     def __iter__(self) -> Iterator[StreamingChunk]:
         """The chunks."""
-        while chunks := self._kernel.call(self._stream.take_all()):
+        while chunks := self._kernel.run(self._stream.take_all):
             yield from chunks
 
 
@@ -198,18 +215,19 @@ class _Job(Generic[T]):
     object can leave its lock held for ever, and with it the kernel's thread.
     """
 
-    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+    def __init__(self, make: Callable[[], Coroutine[Any, Any, T]]) -> None:
         self.done = threading.Lock()
         self.done.acquire()
-        self._work = work
+        self.finished = False
+        self._make = make
         self._task: asyncio.Task[T] | None = None
         self._cancelled = False
 
     def begin(self) -> None:
         """Start it; on the kernel's thread."""
         if not self._cancelled:
-            self._task = asyncio.get_running_loop().create_task(self._work)
-            self._task.add_done_callback(lambda _: self.done.release())
+            self._task = asyncio.get_running_loop().create_task(self._make())
+            self._task.add_done_callback(lambda _: self._finish())
 
     def cancel(self) -> None:
         """Cancel it, or see that it never starts; on the kernel's thread."""
@@ -217,11 +235,22 @@ class _Job(Generic[T]):
             self._task.cancel()
         elif not self._cancelled:
             self._cancelled = True
-            self._work.close()
-            self.done.release()
+            self._finish()
+
+    def give_up(self) -> None:
+        """Let the other thread go: the kernel has ended, and this with it."""
+        if not self.finished:
+            self._finish()
+
+    def _finish(self) -> None:
+        self.finished = True
+        self.done.release()
 
     def result(self) -> T:
         """What it gave or raised, once it is done."""
+        if self._task is not None and not self._task.done():
+            message = "the kernel was closed during the call"
+            raise KernelClosed(message)
         if self._task is None or self._task.cancelled():
             raise CancelledError
         return self._task.result()
