@@ -104,8 +104,8 @@ def test_a_closed_kernel_says_so() -> None:
 
 
 INTERRUPTED = """
-import subprocess
-import sys
+import random
+import signal
 from tests.support.kernels import kernel_of
 from tests.support.models import Echo
 from dovetail import SyncKernel

@@ -179,7 +179,7 @@ class ChatProviderContract(ComponentContract):
         there; do not catch `GeneratorExit`.
         """
         stream = self._generator(kernel, self.request(model=self._model(kernel)))
-        async with within(self.patience, "the first chunk did not come"):
+        async with self.in_time("the first chunk did not come"):
             await anext(stream, None)
         async with within(self.stops_within, "the generator did not close"):
             await stream.aclose()
@@ -194,7 +194,7 @@ class ChatProviderContract(ComponentContract):
         for first in (False, True):
             async with self._stream(kernel) as stream:
                 if first:
-                    async with within(self.patience, "the first chunk did not come"):
+                    async with self.in_time("the first chunk did not come"):
                         await anext(stream, None)
                 else:
                     await asyncio.sleep(0)  # let the turn reach the provider
@@ -259,7 +259,7 @@ class ChatProviderContract(ComponentContract):
 
         Mend: ids without the instance's name (the kernel adds it), each once.
         """
-        async with within(self.patience, "it did not list its models"):
+        async with self.in_time("it did not list its models"):
             models = await self.find(kernel).models()
         assert all(isinstance(info, ModelInfo) for info in models), f"no ModelInfo in {models!r}"
         ids = [info.id for info in models]
@@ -286,19 +286,19 @@ class ChatProviderContract(ComponentContract):
         return kernel.generation.chat.model.partition("/")[2]
 
     async def _ask(self, kernel: Kernel, prompt: str = "") -> ChatResponse:
-        async with within(self.patience, "no answer came"):
+        async with self.in_time("no answer came"):
             return await kernel.chat(self.request(prompt))
 
     def _stream(self, kernel: Kernel) -> ChatStream:
         return kernel.stream(self.request())
 
     async def _read(self, kernel: Kernel) -> tuple[ChatResponse, list[StreamingChunk]]:
-        async with within(self.patience, "the stream did not end"), self._stream(kernel) as stream:
+        async with self.in_time("the stream did not end"), self._stream(kernel) as stream:
             chunks = [chunk async for chunk in stream]
             return stream.response, chunks
 
     async def _leave_early(self, kernel: Kernel) -> None:
-        limit = within(self.patience, "a stream could not be left")
+        limit = self.in_time("a stream could not be left")
         async with limit, self._stream(kernel) as stream:
             await anext(stream, None)
 
@@ -308,7 +308,7 @@ class ChatProviderContract(ComponentContract):
 
     async def _chunks(self, kernel: Kernel, request: ChatRequest) -> list[StreamingChunk]:
         """What the provider itself yields, without the kernel around it."""
-        limit = within(self.patience, "the answer did not end")
+        limit = self.in_time("the answer did not end")
         async with limit, aclosing(self._generator(kernel, request)) as stream:
             return [chunk async for chunk in stream]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 import pytest
@@ -14,7 +15,8 @@ from dovetail.host.loading import ENTRY_KINDS, KINDS
 from dovetail.redaction import looks_secret
 from dovetail.refs import refs_in
 from dovetail.testing.cost import import_cost
-from dovetail.testing.leaks import Census, within
+from dovetail.testing.leaks import Census, OutOfTimeError, within
+from dovetail.testing.loop import BoundedLoop
 from dovetail.testing.subject import INSTANCE, Subject
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from dovetail.kernel import Kernel
 
 UNKNOWN = "no_such_setting"
+PATIENCE_LEFT = 5.0
 
 
 class ComponentContract:
@@ -48,25 +51,39 @@ class ComponentContract:
 
     @pytest.fixture(scope="session")
     @staticmethod
-    def anyio_backend() -> str:
-        """The kernel is an asyncio program."""
-        return "asyncio"
+    def anyio_backend() -> tuple[str, dict[str, Any]]:
+        """The kernel is an asyncio program, on a loop that nothing holds for ever."""
+        return "asyncio", {"loop_factory": BoundedLoop}
 
     @pytest.fixture
     def subject(self) -> Subject:
         """What is tested; override it."""
         pytest.fail("give a fixture `subject` that returns a `dovetail.testing.Subject`")
 
+    @asynccontextmanager
+    async def in_time(self, what: str) -> AsyncIterator[None]:
+        """Fail, saying that `what` did not come, if the body takes longer than `patience`.
+
+        Once that has happened, no later test of the class has as much patience: it fails in any
+        case, and shall do so before its author has given up.
+        """
+        try:
+            async with within(self.patience, what):
+                yield
+        except OutOfTimeError:
+            type(self).patience = min(self.patience, PATIENCE_LEFT)
+            raise
+
     @pytest.fixture
     async def kernel(self, subject: Subject) -> AsyncIterator[Kernel]:
         """A kernel that runs the subject, and nothing of the machine's own config."""
         kernel = self.open(subject)
-        async with within(self.patience, "the kernel did not start with it"):
+        async with self.in_time("the kernel did not start with it"):
             await kernel.start()
         try:
             yield kernel
         finally:
-            async with within(self.patience, "the kernel did not close"):
+            async with self.in_time("the kernel did not close"):
                 await kernel.close()
 
     def open(self, subject: Subject) -> Kernel:
@@ -156,7 +173,7 @@ class ComponentContract:
         and set it to None again.
         """
         component = self._another(subject, kernel)
-        async with within(self.patience, "it did not start and stop"):
+        async with self.in_time("it did not start and stop"):
             await component.stop()
             if not type(component).exclusive:
                 await component.start()
@@ -220,7 +237,7 @@ class ComponentContract:
         assert record.version, f"`{record.distribution}` has no version"
 
     async def _open_and_close(self, subject: Subject) -> None:
-        limit = within(self.patience, "the kernel did not open, answer and close")
+        limit = self.in_time("the kernel did not open, answer and close")
         async with limit, self.open(subject) as kernel:
             await self.use(kernel)
 

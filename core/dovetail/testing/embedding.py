@@ -12,7 +12,6 @@ from dovetail.context import ExecutionContext
 from dovetail.errors import InvalidRequest, ModelNotFound
 from dovetail.testing.chat import NO_SUCH_MODEL
 from dovetail.testing.component import ComponentContract
-from dovetail.testing.leaks import within
 from dovetail.testing.subject import INSTANCE
 
 if TYPE_CHECKING:
@@ -150,7 +149,7 @@ class EmbeddingProviderContract(ComponentContract):
 
         Mend: plain floats in the vectors, and only JSON values in `extras` and `metadata`.
         """
-        async with within(self.patience, "no vectors came"):
+        async with self.in_time("no vectors came"):
             response = await kernel.embed(TEXTS)
         again = EmbeddingResponse.model_validate_json(response.model_dump_json())
         assert again == response, "the answer changes on its way through JSON"
@@ -161,7 +160,7 @@ class EmbeddingProviderContract(ComponentContract):
     async def _embed(self, kernel: Kernel, texts: Sequence[str]) -> Sequence[tuple[float, ...]]:
         """What the provider itself gives, without the kernel around it."""
         request = EmbeddingRequest(input=tuple(texts), model=self._model(kernel))
-        async with within(self.patience, "no vectors came"):
+        async with self.in_time("no vectors came"):
             response = await self.find(kernel).embed(request, ExecutionContext())
         return response.embeddings
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dovetail.testing.loop import GRACE_SECONDS, BoundedLoop
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -55,18 +57,32 @@ class Census:
         return found
 
 
+class OutOfTimeError(AssertionError):
+    """What a test waited for did not come."""
+
+
 @asynccontextmanager
 async def within(seconds: float, what: str) -> AsyncIterator[None]:
-    """Fail, saying `what` did not come, if the body takes longer than `seconds`."""
+    """Fail, saying `what` did not come, if the body takes longer than `seconds`.
+
+    A body that goes on although it is cancelled is left by a `BoundedLoop`; any other loop waits.
+    """
     limit = asyncio.timeout(seconds)
+    message = f"{what} within {seconds:g} s"
+    loop = asyncio.get_running_loop()
+    last = None
+    if isinstance(loop, BoundedLoop):
+        last = loop.call_later(seconds + GRACE_SECONDS, loop.leave, message)
     try:
         async with limit:
             yield
     except TimeoutError:
         if not limit.expired():
             raise
-        message = f"{what} within {seconds:g} s"
-        raise AssertionError(message) from None
+        raise OutOfTimeError(message) from None
+    finally:
+        if last is not None:
+            last.cancel()
 
 
 def _of_the_runner(task: asyncio.Task[object]) -> bool:

@@ -92,12 +92,12 @@ class MiddlewareContract(ComponentContract):
     async def kernel(self, subject: Subject, model: FakeModel) -> AsyncIterator[Kernel]:
         """A kernel with the subject around a middleware that notes ends, around the model."""
         kernel = self._make(subject, model)
-        async with within(self.patience, "the kernel did not start with it"):
+        async with self.in_time("the kernel did not start with it"):
             await kernel.start()
         try:
             yield kernel
         finally:
-            async with within(self.patience, "the kernel did not close"):
+            async with self.in_time("the kernel did not close"):
                 await kernel.close()
 
     def open(self, subject: Subject) -> Kernel:
@@ -155,10 +155,10 @@ class MiddlewareContract(ComponentContract):
         model.will_say(["first ", gate, "second"])
         async with kernel.stream(_greeting()) as stream:
             if not self.buffers:
-                async with within(self.patience, "the first chunk did not pass"):
+                async with self.in_time("the first chunk did not pass"):
                     await anext(stream)
             gate.open()
-            async with within(self.patience, "the stream did not end"):
+            async with self.in_time("the stream did not end"):
                 rest = [chunk async for chunk in stream]
         assert rest, "nothing came after the first chunk"
 
@@ -229,7 +229,7 @@ class MiddlewareContract(ComponentContract):
         Mend: return what `call_next` gave.
         """
         texts = ("one", "two")
-        async with within(self.patience, "no vectors came"):
+        async with self.in_time("no vectors came"):
             response = await kernel.embed(texts)
         assert model.embed_requests, "the model was not asked for vectors"
         assert model.embed_requests[-1].input == texts
@@ -245,7 +245,7 @@ class MiddlewareContract(ComponentContract):
         Mend: keep what belongs to one call in local variables, not on `self`.
         """
         names = [f"number-{i}-end" for i in range(20)]
-        async with within(self.patience, "twenty answers did not come"):
+        async with self.in_time("twenty answers did not come"):
             answers = await asyncio.gather(*(kernel.chat(name) for name in names))
         for name, answer in zip(names, answers, strict=True):
             others = [other for other in names if other != name and other in answer.text]
@@ -254,11 +254,11 @@ class MiddlewareContract(ComponentContract):
                 assert answer.text == name, f"{answer.text!r} is the answer to {name!r}"
 
     async def _chat(self, kernel: Kernel) -> ChatResponse:
-        async with within(self.patience, "no answer came"):
+        async with self.in_time("no answer came"):
             return await kernel.chat(_greeting())
 
     async def _stream(self, kernel: Kernel) -> Any:
-        async with within(self.patience, "the stream did not end"):
+        async with self.in_time("the stream did not end"):
             async with kernel.stream(_greeting()) as stream:
                 text = "".join([chunk.text async for chunk in stream])
             return stream.response, text

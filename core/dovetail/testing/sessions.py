@@ -14,7 +14,6 @@ from dovetail.ids import new_id
 from dovetail.sessions.session import Session, now
 from dovetail.testing.component import ComponentContract
 from dovetail.testing.fake import FakeModel, fake_plugin
-from dovetail.testing.leaks import within
 from dovetail.testing.samples import FORMS, HOSTILE_IDS, STATE, message, texts, turn
 
 if TYPE_CHECKING:
@@ -169,7 +168,7 @@ class SessionStoreContract(ComponentContract):
         """
         session = _session()
         many = range(self.writers)
-        async with within(self.patience, "the appends did not end"):
+        async with self.in_time("the appends did not end"):
             await asyncio.gather(
                 *(store.append(deepcopy(session), turn(number)) for number in many)
             )
@@ -354,7 +353,7 @@ class SessionStoreContract(ComponentContract):
         await store.release_lease(id_, "a")
         assert await store.acquire_lease(id_, "b", 0.05) is True, "it was given back, yet is held"
         assert await store.acquire_lease(new_id(), "a", 30) is True, "one lease for all sessions"
-        async with within(self.patience, "a lease did not end by itself"):
+        async with self.in_time("a lease did not end by itself"):
             while not await store.acquire_lease(id_, "c", 30):  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.02)
         await store.release_lease(id_, "c")
@@ -366,7 +365,7 @@ class SessionStoreContract(ComponentContract):
         """
         id_ = new_id()
         said = [f"message {number}" for number in range(8)]
-        async with within(self.patience, "eight turns did not end"):
+        async with self.in_time("eight turns did not end"):
             await asyncio.gather(*(kernel.chat(text, session=id_) for text in said))
         session = await kernel.sessions.get_session(id_)
         assert session is not None

@@ -120,7 +120,7 @@ async def test_a_foreign_text_cannot_forge_a_line(
 async def test_any_text_is_valid_json(
     open_kernel: Open, log: Path, lines: Lines, model: FakeModel
 ) -> None:
-    said = 'Grüße 👋 \u2028 "quoted" \\ \x00 half a pair: \ud83d'
+    said = 'Grüße 👋 \u2028 "quoted" \\ \x00'
     model.will_say([said])
     async with open_kernel({"file": str(log), "content": True}) as kernel:
         await kernel.chat("Hello")
