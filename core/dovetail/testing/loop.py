@@ -1,0 +1,63 @@
+"""An event loop on which no plugin can hold a test run for ever.
+
+What swallows every cancellation cannot be ended: a test that waits for it, or the end of the loop,
+which waits for whatever is left, would never come back. This loop goes away instead, and says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Generator
+
+if sys.platform == "win32":
+    _Base = asyncio.ProactorEventLoop
+else:
+    _Base = asyncio.SelectorEventLoop
+
+GRACE_SECONDS = 5.0
+"""How long what is over its time may take to end once it is cancelled."""
+END_SECONDS = 2.0
+"""How long what was cancelled at the end of the loop may take, and all else after it was left."""
+MEND = (
+    "what was cancelled goes on: let `CancelledError` through (`except Exception` does, a bare "
+    "`except` and `except CancelledError: pass` do not)"
+)
+
+
+class BoundedLoop(_Base):
+    """Leaves what does not end, and fails for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._left = ""
+        """Why it was left; empty while all is well."""
+        self._leaving = False
+
+    def run_until_complete(self, future: Generator[Any, None, Any] | Awaitable[Any]) -> Any:
+        """As every loop's, but it raises `AssertionError` where that would wait for ever."""
+        # A bare future is how the end of the loop waits for all tasks, which it has cancelled.
+        ending = asyncio.isfuture(future) and not isinstance(future, asyncio.Task)
+        self._leaving = False
+        limit = None
+        if ending or self._left:
+            limit = self.call_later(END_SECONDS, self.leave, "")
+        try:
+            return super().run_until_complete(future)
+        except RuntimeError:
+            if not self._leaving:
+                raise
+            raise AssertionError(self._left) from None
+        finally:
+            if limit is not None:
+                limit.cancel()
+
+    def leave(self, what: str) -> None:
+        """Stop waiting for what runs; `what` says what did not come."""
+        tasks = ", ".join(sorted(str(task.get_coro()) for task in asyncio.all_tasks(self)))
+        self._left = f"{what or f'these do not end: {tasks}'}; {MEND}"
+        self._leaving = True
+        self.stop()
