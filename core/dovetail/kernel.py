@@ -6,14 +6,18 @@ import asyncio
 import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dovetail.chat.messages import ChatMessage
-from dovetail.chat.requests import ChatRequest, EmbeddingRequest
+from dovetail.chat.asking import (
+    as_context,
+    as_embedding_request,
+    as_request,
+    check_ids,
+    free_session,
+)
 from dovetail.chat.runs import ChatSessionManager, current_run
 from dovetail.chat.stream import ChatStream
 from dovetail.chat.turns import Turn, name_near_models
 from dovetail.config import read_config
-from dovetail.context import ExecutionContext, current_context
-from dovetail.errors import InvalidRequest, KernelBusy, KernelClosed, ModelNotFound, SessionBusy
+from dovetail.errors import KernelBusy, KernelClosed, ModelNotFound
 from dovetail.host.discovery import API, discover
 from dovetail.host.host import Host, Reload
 from dovetail.host.records import PluginRecord
@@ -27,15 +31,17 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from dovetail.chat.asking import Prompt
+    from dovetail.chat.requests import EmbeddingRequest
     from dovetail.chat.responses import ChatResponse, EmbeddingResponse, ModelInfo
     from dovetail.chat.runs import Run
     from dovetail.chat.window import Window
     from dovetail.config import RawConfig
+    from dovetail.context import ExecutionContext
     from dovetail.host.generation import Generation
     from dovetail.host.records import Failure
 
     Source = str | Path | Mapping[str, object] | None
-    Prompt = str | ChatMessage | Sequence[ChatMessage] | ChatRequest
 
 T = TypeVar("T")
 
@@ -260,17 +266,10 @@ class Kernel:
             ProviderError: the call failed.
         """
         generation = self._open_host().generation
-        if isinstance(texts, EmbeddingRequest):
-            request = texts
-        else:
-            listed = (texts,) if isinstance(texts, str) else tuple(texts)
-            if not listed:
-                message = "there is nothing to embed: give one text or more"
-                raise InvalidRequest(message)
-            request = EmbeddingRequest(input=listed)
+        request = as_embedding_request(texts)
         name, provider, rest = generation.find_embedding(model or request.model)
         call = EmbedCall(
-            request.model_copy(update={"model": rest}), _context(context, None, None), name
+            request.model_copy(update={"model": rest}), as_context(context, None, None), name
         )
 
         async def embed() -> EmbeddingResponse:
@@ -353,11 +352,11 @@ class Kernel:
         window: Window | None,
     ) -> tuple[Run, Turn, asyncio.Task[ChatResponse]]:
         host = self._open_host()
-        request = _request(prompt, model)
+        request = as_request(prompt, model)
         outer = current_run.get()
-        session = _free_session(session, context, outer)
-        context = _context(context, session, user)
-        _check_ids(session, context.user_id)
+        session = free_session(session, context, outer)
+        context = as_context(context, session, user)
+        check_ids(session, context.user_id)
         generation = host.generation
         run = self.runs.register_session(session_id=session, user_id=context.user_id)
         turn = Turn(generation, self.sessions, run, request, context, window)
@@ -387,62 +386,4 @@ class Kernel:
         )
 
 
-LONGEST_ID = 512
-"""Characters that the name of a session or a user may have."""
-
 _CLOSED = "the kernel is not open: use `async with Kernel.open(...) as kernel:`"
-
-
-def _request(prompt: Prompt, model: str) -> ChatRequest:
-    if isinstance(prompt, ChatRequest):
-        return prompt.model_copy(update={"model": model}) if model else prompt
-    if isinstance(prompt, str):
-        messages: tuple[ChatMessage, ...] = (ChatMessage.user(prompt),)
-    else:
-        messages = (prompt,) if isinstance(prompt, ChatMessage) else tuple(prompt)
-    return ChatRequest(messages=messages, model=model)
-
-
-def _context(
-    context: ExecutionContext | None, session: str | None, user: str | None
-) -> ExecutionContext:
-    """The turn's own context: the host's, or a child of the one this is called in."""
-    given = {"session_id": session} | ({"user_id": user} if user is not None else {})
-    if context is None:
-        outer = current_context()
-        if outer is None:
-            return ExecutionContext(session_id=session, user_id=user)
-        return outer.create_child_context(**given)
-    # The host's own is not changed: it may serve other turns at the same time.
-    if session in (None, context.session_id) and user in (None, context.user_id):
-        return context
-    return context.create_child_context(**given)
-
-
-def _check_ids(session: object, user: object) -> None:
-    for what, value in (("session", session), ("user", user)):
-        if value is None or (isinstance(value, str) and 0 < len(value) <= LONGEST_ID):
-            continue
-        message = (
-            f"a {what} is named by a text of 1 to {LONGEST_ID} characters, not by {value!r:.80}"
-        )
-        raise InvalidRequest(message)
-
-
-def _free_session(
-    session: str | None, context: ExecutionContext | None, outer: Run | None
-) -> str | None:
-    """The session a new turn uses.
-
-    A turn holds its session: one that is begun inside it would wait for it for ever.
-    """
-    wanted = session if session is not None or context is None else context.session_id
-    run = outer
-    while run is not None and not (run.active and run.session_id == wanted):
-        run = run.parent
-    if wanted is None or run is None:
-        return wanted
-    if session is None:
-        return None
-    message = f"session `{session}` is held by the turn this is called in; leave `session` out"
-    raise SessionBusy(message)
