@@ -150,3 +150,34 @@ def test_time_grows_with_the_length_only(piece: str) -> None:
     # Four times the text takes sixteen times as long where the time grows with the square.
     short = min(seconds(20_000) for _ in range(3))
     assert min(seconds(80_000) for _ in range(3)) < 10 * short + 0.05
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "s.toml:7 [providers.x] api_key: there is no key `api_key` here",
+        "dovetail: s.toml:7 [providers.x] api_key: `api_key` should be a valid string",
+        "/a b/s.toml:7 [[middleware]] #2 auth_token: `auth_token` is missing",
+        "config mapping [providers.x] headers.authorization: there is no key `authorization` here",
+        "environment variable DOVETAIL__PROVIDERS__X__API_KEY: there is no key `api_key` here",
+        "flag providers.x.password: `password` should be a valid string",
+        "s.toml:7 [providers.x] api_key: the environment variable OPENAI_API_KEY is not set",
+    ],
+)
+def test_what_the_kernel_says_of_a_mistake_under_a_secret_name_stays(text: str) -> None:
+    assert redact(text) == text
+    assert MASK not in redact(f"2 things are wrong:\n  • {text}\n    → mend it")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"s.toml:7 [providers.x] api_key: {SECRET}",
+        f"s.toml:7 [providers.x] api_key: `api_key` is wrong, api_key: {SECRET}",
+        f"[providers.x] api_key: `{SECRET}` should not be here",
+        f"flag api_key: {SECRET}",
+        f"environment variable API_KEY: {SECRET}",
+    ],
+)
+def test_a_place_in_the_config_hides_no_secret(text: str) -> None:
+    assert "unter2" not in redact(text)

@@ -210,6 +210,7 @@ if TYPE_CHECKING:
     )
     from dovetail.redaction import redact as redact
     from dovetail.refs import Ref as Ref
+    from dovetail.refs import SoftRef as SoftRef
     from dovetail.sessions.manager import (
         SessionManager as SessionManager,
     )
@@ -297,6 +298,7 @@ _PLACES = {
     "TurnCall": "dovetail.middleware",
     "redact": "dovetail.redaction",
     "Ref": "dovetail.refs",
+    "SoftRef": "dovetail.refs",
     "SessionManager": "dovetail.sessions.manager",
     "SessionOptions": "dovetail.sessions.manager",
     "MemorySessionStore": "dovetail.sessions.memory",

@@ -331,7 +331,7 @@ class Kernel:
 
     @property
     def quarantined(self) -> tuple[Failure, ...]:
-        """The optional components that are out of order now."""
+        """The components that are out of order now: optional ones, and those that broke."""
         return self._open_host().generation.quarantined
 
     def collect(self, hook: str, **arguments: object) -> list[tuple[str, Any]]:

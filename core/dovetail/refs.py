@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, get_args
 
 from pydantic import BaseModel
 from pydantic_core import core_schema
@@ -27,6 +27,8 @@ class Ref(Generic[T]):
     """
 
     __slots__ = ("_target", "expected", "instance", "model")
+    soft: ClassVar[bool] = False
+    """Whether its holder can do without; see `SoftRef`."""
 
     def __init__(self, text: str, expected: type[T] | None = None) -> None:
         self.instance, _, self.model = text.partition("/")
@@ -75,6 +77,26 @@ class Ref(Generic[T]):
             core_schema.str_schema(min_length=1),
             serialization=core_schema.to_string_ser_schema(),
         )
+
+
+class SoftRef(Ref[T]):
+    """A `Ref` whose holder can do without: the instance may be optional and out of order.
+
+    `available` says whether it is there now. It may come and go, and need not be there at
+    `start()`.
+    """
+
+    __slots__ = ()
+    soft = True
+
+    @property
+    def available(self) -> bool:
+        """Whether the instance runs."""
+        return self._target is not None
+
+    def rebind(self, target: Component | None) -> None:
+        """Called by the host whenever the instance may have come or gone."""
+        self._target = cast("T | None", target)
 
 
 def refs_in(value: object) -> Iterator[Ref[Any]]:

@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from dovetail.errors import KernelClosed
+from dovetail.host.watchdog import LoopBlocked, blocked_by, wait_for_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -126,12 +127,14 @@ class SyncKernel:
         self._jobs.add(job)
         try:
             loop.call_soon_threadsafe(job.begin)
-            job.done.acquire()
+            wait_for_loop(partial(job.done.acquire, True), loop)  # noqa: FBT003 - a lock's own words
+        except LoopBlocked:
+            raise
         except BaseException:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(job.cancel)
                 if not job.finished:  # else the interrupt came just after the lock was taken
-                    job.done.acquire()
+                    wait_for_loop(partial(job.done.acquire, True), loop)  # noqa: FBT003 - as above
             raise
         finally:
             self._jobs.discard(job)
@@ -155,7 +158,8 @@ class SyncKernel:
         if loop is None or thread is None:
             return
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(JOIN_SECONDS)  # a plugin that blocks the loop must not block the program's end
+        if blocked_by(loop) is None:
+            thread.join(JOIN_SECONDS)  # a plugin that blocks the loop must not block the end
         for job in list(self._jobs):
             job.give_up()
 

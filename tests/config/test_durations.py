@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from dovetail.config.durations import Duration
+from dovetail.config.durations import Duration, nearest_duration, parse_duration
 
 
 class Limits(BaseModel):
@@ -87,3 +87,24 @@ def test_the_json_schema_allows_the_same_text(text: str) -> None:
     else:
         allowed = True
     assert bool(re.search(pattern, text.strip())) == allowed
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("1 hour", "1h"),
+        ("90 Seconds", "90s"),
+        ("1 hour and 30 minutes", "1h30m"),
+        ("2 days, 3 hrs", "2d3h"),
+        ("1.5 h", "1.5h"),
+        ("250 milliseconds", "250ms"),
+        ("soon", None),
+        ("1 fortnight", None),
+        ("30 minutes 1 hour", None),
+        ("1 hour or so", None),
+        ("", None),
+    ],
+)
+def test_a_length_of_time_in_words_has_its_right_form(said: str, meant: str | None) -> None:
+    assert nearest_duration(said) == meant
+    assert meant is None or parse_duration(meant) > 0

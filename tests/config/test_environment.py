@@ -83,3 +83,23 @@ def test_two_variables_for_one_key_are_a_problem() -> None:
     (problem,) = raw.problems
     assert problem.where == "environment variable DOVETAIL__chat__model"
     assert "DOVETAIL__CHAT__MODEL" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("DOVETAIL_CHAT__MODEL", "DOVETAIL__CHAT__MODEL"),
+        ("DOVETAIL_providers__x__base_url", "DOVETAIL__providers__x__base_url"),
+    ],
+)
+def test_a_name_with_one_underscore_too_few_is_a_problem(name: str, right: str) -> None:
+    raw = read_config(TABLES, env={name: "hunter2"})
+    (problem,) = raw.problems
+    assert problem.where == f"environment variable {name}"
+    assert problem.hint == f"did you mean {right}?"
+    assert raw.tables == TABLES
+
+
+@pytest.mark.parametrize("name", ["DOVETAIL_CONFIG_HOME", "DOVETAIL_DATA__DIR", "DOVETAIL_CHAT"])
+def test_a_name_that_means_no_table_is_none_of_ours(name: str) -> None:
+    assert read_config(TABLES, env={name: "x"}).problems == ()

@@ -21,15 +21,65 @@ def problem_of(content: bytes) -> Problem:
 @pytest.mark.usefixtures("folder")
 class TestInvalidToml:
     def test_file_line_column_and_the_line_are_named(self) -> None:
-        problem = problem_of(b'[chat]\nmodel = "a"\nwindow = twelve # oops\n')
-        assert problem.where == "dovetail.toml:3:10"
+        problem = problem_of(b'[chat]\nmodel = "a"\nstop = [a, b] # oops\n')
+        assert problem.where == "dovetail.toml:3:9"
         assert problem.message == "is not valid TOML: Invalid value"
-        assert problem.hint == "the line is: window = twelve # oops"
+        assert problem.hint == "the line is: stop = [a, b] # oops"
 
     def test_a_key_written_twice_is_named(self) -> None:
         problem = problem_of(b"[chat]\nmodel = 1\nmodel = 2\n")
-        assert "overwrite" in problem.message
+        assert problem.message == "`model` is there already, at line 2"
         assert problem.where.startswith("dovetail.toml:3:")
+
+    @pytest.mark.parametrize(
+        ("text", "line", "message", "hint"),
+        [
+            (
+                "[chat]\na = 1\n[x]\n[chat]\nb = 2\n",
+                4,
+                "[chat] is there already, at line 1",
+                "put the keys of both under one of them",
+            ),
+            (
+                "[a]\nx = 1\n[b]\nx = 2\n'y' = 1\nx = 3",
+                6,
+                "`x` is there already, at line 4",
+                "take one of them out",
+            ),
+            (
+                "[chat]\nmodel = llamacpp/smollm2 # small\n",
+                2,
+                "texts need quotes",
+                'write model = "llamacpp/smollm2"',
+            ),
+            ("[sessions]\nlifetime = 1h\n", 2, "texts need quotes", 'write lifetime = "1h"'),
+            ("[a]\nx = \u201cbe brief\u201d\n", 2, "texts need quotes", 'write x = "be brief"'),
+            (
+                "[a]\noptional = True\n",
+                2,
+                "`optional` should be true or false, in small letters",
+                "write optional = true",
+            ),
+            ("[a]\nx = # none\n", 2, "`x` has no value", "write one, or take the key out"),
+            ('[a]\nx = "b\ny = 1\n', 2, "the closing quote is missing", 'the line is: x = "b'),
+            ('[a]\nx = "b', 2, "the closing quote is missing", 'the line is: x = "b'),
+            ("[a]\nx = 'b\ny = 1\n", 2, "the closing quote is missing", "the line is: x = 'b"),
+            ("[chat\nx = 1\n", 1, "the closing ] is missing", "write [chat]"),
+            ("\n[[middleware]\n", 2, "the closing ]] is missing", "write [[middleware]]"),
+            (
+                '[a]\nx = ["b",\n"c"\ny = 1\n',
+                4,
+                "the list is not closed: a comma or a ] is missing",
+                "",
+            ),
+        ],
+    )
+    def test_the_usual_mistakes_are_told_in_an_operators_words(
+        self, text: str, line: int, message: str, hint: str
+    ) -> None:
+        problem = problem_of(text.encode())
+        assert problem.where.split(":")[:2] == ["dovetail.toml", str(line)]
+        assert (problem.message, problem.hint) == (message, hint)
 
     @pytest.mark.parametrize(
         "text",
@@ -50,7 +100,7 @@ class TestInvalidToml:
 
     def test_a_secret_elsewhere_does_not_hide_the_line(self) -> None:
         problem = problem_of(b'[a]\napi_key = "hunter2"\nwindow = twelve\n')
-        assert problem.hint == "the line is: window = twelve"
+        assert problem.hint == 'write window = "twelve"'
 
     def test_what_is_not_closed_is_found_at_the_end(self) -> None:
         problem = problem_of(b'[chat]\nprompt = """\nnever ends\n')

@@ -250,3 +250,8 @@ def test_the_secret_values_of_a_table_are_found_however_deep() -> None:
         ("providers", "a", "named", "x", "token"),
         ("providers", "a", "named", "x", "peers", 0, "token"),
     }
+
+
+def test_a_duration_in_words_is_met_with_its_right_form(read: Read) -> None:
+    problem = only(read(f'[providers.a]\n{OK}timeout = "1 hour"\n'))
+    assert problem.hint == 'did you mean "1h"?'

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dovetail import FailureStage, hookimpl
-from tests.support.plugins import Echo, kernel_with, only_failure, plugin
+from tests.support.plugins import Echo, kernel_with, only_failure, plugin, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ async def test_a_misspelt_hook_is_met_with_the_nearest_one() -> None:
 
 async def test_a_hook_that_this_kernel_does_not_call_yet_says_which_it_calls() -> None:
     failure = await refused(plugin(providers=[Echo], tools=[]))
-    assert "the hook `tools`, which this kernel does not call" in str(failure)
+    assert "`tools`, which neither this kernel nor a loaded plugin declares" in str(failure)
     assert "hookspecs, middleware, providers, session_stores" in str(failure)
 
 
@@ -139,8 +139,8 @@ async def test_a_hook_that_gives_none_offers_nothing() -> None:
     def providers() -> None:
         return None
 
-    failure = await only_failure(kernel_with(ONE, p=plugin(providers=providers)))
-    assert "`p` offers no providers" in str(failure)
+    error = await refusal(kernel_with(ONE, p=plugin(providers=providers)))
+    assert "`p` offers nothing that a table can name" in str(error)
 
 
 async def test_two_components_of_one_name_are_refused() -> None:

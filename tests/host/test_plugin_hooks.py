@@ -63,7 +63,8 @@ async def test_a_hook_that_nobody_declares_cannot_be_collected() -> None:
 async def test_a_plugin_that_answers_a_hook_whose_owner_is_not_there_is_refused() -> None:
     failure = await only_failure(kernel_with(named("one"), one=plugin(routes=less)))
     assert failure.stage is FailureStage.REGISTER
-    assert "the hook `routes`, which this kernel does not call" in str(failure)
+    assert "`routes`, which neither this kernel nor a loaded plugin declares" in str(failure)
+    assert "or load the plugin that declares it, with [plugins.ID]" in str(failure)
 
 
 async def test_an_answer_that_raises_names_its_plugin() -> None:

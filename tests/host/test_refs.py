@@ -3,10 +3,19 @@
 # No `from __future__ import annotations`: the annotations of settings are evaluated.
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from dovetail import ChatProvider, DovetailError, EmbeddingProvider, Ref, Settings
-from tests.support.plugins import Echo, kernel_with, plugin
+from dovetail import (
+    ChatProvider,
+    DovetailError,
+    EmbeddingProvider,
+    NotReady,
+    Ref,
+    Settings,
+    SoftRef,
+)
+from tests.support.plugins import Echo, kernel_with, plugin, refusal
+from tests.support.waiting import eventually
 
 
 class Inner(BaseModel):
@@ -68,3 +77,45 @@ def test_references_to_the_same_are_equal() -> None:
 def test_a_reference_has_no_target_before_the_start() -> None:
     with pytest.raises(DovetailError, match="`a/b` is not bound yet"):
         Ref("a/b", EmbeddingProvider).target  # noqa: B018 - reading it is the test
+
+
+class SoftSettings(Settings):
+    """One provider it can do without."""
+
+    spare: SoftRef[ChatProvider] = Field(description="Asked where it is there.")
+
+
+class Holder(Echo):
+    """Has a spare."""
+
+    settings: SoftSettings
+
+
+async def test_a_soft_reference_is_there_when_its_instance_is() -> None:
+    class Late(Echo):
+        ready = False
+
+        async def start(self) -> None:
+            if not type(self).ready:
+                message = "not yet"
+                raise NotReady(message)
+
+    tables = {
+        "kernel": {"retry_interval": "10ms"},
+        "providers": {"holder": {"spare": "late/model"}, "late": {"optional": True}},
+    }
+    plugins = {"holder": plugin(providers=[Holder]), "late": plugin(providers=[Late])}
+    async with kernel_with(tables, **plugins) as kernel:
+        holder = kernel.generation.providers["holder"]
+        assert isinstance(holder, Holder)
+        spare = holder.settings.spare
+        assert not spare.available
+        Late.ready = True
+        await eventually(lambda: spare.available)
+        assert spare.target is kernel.generation.providers["late"]
+
+
+async def test_a_soft_reference_to_nothing_is_still_a_mistake() -> None:
+    tables = {"providers": {"holder": {"spare": "nobody"}}}
+    error = await refusal(kernel_with(tables, holder=plugin(providers=[Holder])))
+    assert "there is no provider instance `nobody`" in str(error)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from dovetail.host.watchdog import wait_for_loop
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -37,11 +39,12 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
 
     threading.Thread(target=run, name="dovetail-command", daemon=True).start()
     try:
+        wait_for_loop(lambda seconds: wait([done], seconds).done, loop)
         return done.result()
     except KeyboardInterrupt:
         with suppress(RuntimeError):  # the loop was closed: it has ended by itself
             loop.call_soon_threadsafe(task.cancel)
-        done.exception()
+        wait_for_loop(lambda seconds: wait([done], seconds).done, loop)
         raise
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dovetail.config.order import in_order
 from dovetail.host.discovery import discover
 from dovetail.host.loading import PluginLoader
 from dovetail.host.planning import Plan, make_plan
@@ -35,5 +36,5 @@ async def survey(raw: RawConfig) -> Survey:
     reading = understand(raw)
     records = discover()
     plan = await make_plan(reading.config, PluginLoader(records), reading.kernel.import_timeout)
-    problems = (*reading.problems, *plan.problems)
+    problems = in_order((*reading.problems, *plan.problems), raw.files)
     return Survey(reading.config, reading.kernel, plan, records, problems)

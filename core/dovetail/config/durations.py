@@ -8,12 +8,21 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+_LONGEST = 100
 _NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,9})?"
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _PATTERN = (
     f"^(?:{_NUMBER}|(?=.)" + "".join(f"(?:{_NUMBER}{unit}(?![a-z]))?" for unit in _UNITS) + ")$"
 )
 _PART = re.compile(f"({_NUMBER})([a-z]*)")
+_SPOKEN = re.compile(rf"({_NUMBER})\s*([a-z]+)[\s,]*(?:and\s+)?", re.IGNORECASE)
+_WORDS = {
+    "d": ("d", "day", "days"),
+    "h": ("h", "hr", "hrs", "hour", "hours"),
+    "m": ("m", "min", "mins", "minute", "minutes"),
+    "s": ("s", "sec", "secs", "second", "seconds"),
+    "ms": ("ms", "msec", "millis", "millisecond", "milliseconds"),
+}
 
 
 def parse_duration(value: Any) -> float:
@@ -36,6 +45,16 @@ def parse_duration(value: Any) -> float:
         'Input should be a duration: a number of seconds, or text such as "500ms", "90s", "5m", '
         '"1h30m" or "2d"',
     )
+
+
+def nearest_duration(text: str) -> str | None:
+    """What is right and probably meant by `text`: `"1h"` for `"1 hour"`; None if nothing is."""
+    units = {word: unit for unit, words in _WORDS.items() for word in words}
+    found = _SPOKEN.findall(text[:_LONGEST])
+    if not found or _SPOKEN.sub("", text).strip():
+        return None
+    meant = "".join(f"{number}{units.get(word.lower(), '?')}" for number, word in found)
+    return meant if re.match(_PATTERN, meant) else None
 
 
 Duration = Annotated[

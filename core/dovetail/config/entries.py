@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dovetail.config.nearest import nearest
+from dovetail.config.order import in_order
+from dovetail.config.places import TABLES
 from dovetail.errors import ConfigError, Problem
 
 TYPE_CHECKING = False
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 
     Kind = Literal["provider", "middleware", "sessions", "plugin"]
 
-TABLES = ("chat", "kernel", "providers", "middleware", "sessions", "plugins")
 SESSION_KEYS = frozenset(
     {"lifetime", "expiry", "cleanup_interval", "max_waiting", "wait_timeout", "history"}
 )
@@ -111,7 +112,7 @@ def parse_config(raw: RawConfig) -> Config:
     """Like `read_entries`, but raises `ConfigError` with all problems if there is any."""
     config, problems = read_entries(raw)
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(in_order(problems, raw.files))
     return config
 
 

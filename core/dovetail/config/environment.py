@@ -7,11 +7,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 PREFIX = "DOVETAIL__"
+_BEGINNING = "DOVETAIL_"
 
 
 def override_names(env: Mapping[str, str]) -> list[str]:
     """The variables that mean to set something, in the order in which they are laid on."""
     return sorted(name for name in env if name.startswith(PREFIX))
+
+
+def misspelt_names(env: Mapping[str, str], tables: Iterable[str]) -> list[tuple[str, str]]:
+    """Variables that mean one of `tables` but have one `_` too few, each with its right name."""
+    known = {table.upper() for table in tables}
+    found = []
+    for name in sorted(env):
+        rest = name.removeprefix(_BEGINNING)
+        table, underscores, key = rest.partition("__")
+        if rest != name and not name.startswith(PREFIX) and underscores and table.upper() in known:
+            found.append((name, f"{PREFIX}{table}__{key}"))
+    return found
 
 
 def key_path(name: str, tables: Mapping[str, object]) -> tuple[str, ...]:

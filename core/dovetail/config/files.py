@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 from dovetail.config.locate import line_index
@@ -21,10 +20,6 @@ if TYPE_CHECKING:
 FILE_NAME = "dovetail.toml"
 MAX_BYTES = 1 << 20
 """A file longer than this is not a config."""
-
-_KEY = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
-_ASSIGNMENT = re.compile(rf"\s*{_KEY}(?:\s*\.\s*{_KEY})*\s*=")
-_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
 class ConfigFile:
@@ -116,44 +111,7 @@ def read_file(path: Path, layer: FileLayer) -> tuple[ConfigFile, dict[str, objec
     try:
         return ConfigFile(path, layer, text), tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: a number of too many digits
-        return _syntax_problem(path, text, error)
+        from dovetail.config.syntax import describe_syntax
 
-
-def _syntax_problem(path: Path, text: str, error: Exception) -> Problem:
-    """What tomllib says about `text`, with the line where it may be shown."""
-    lines = text.replace("\r\n", "\n").split("\n")
-    message = str(error) if isinstance(error, ValueError) else "nested too deeply"
-    place = _PLACE.search(message)
-    if not place:
-        return Problem(f"is not valid TOML: {message}", shown(path))
-    reason = message[: place.start()]
-    if not place[1]:
-        return Problem(
-            f"is not valid TOML: {reason} at the end of the file",
-            f"{shown(path)}:{len(lines)}",
-            "a quote or bracket is not closed",
-        )
-    number, column = int(place[1]), int(place[2])
-    hint = f"the line is: {lines[number - 1].strip()}" if _showable(lines, number) else ""
-    return Problem(f"is not valid TOML: {reason}", f"{shown(path)}:{number}:{column}", hint)
-
-
-def _showable(lines: list[str], number: int) -> bool:
-    """Whether a line holds nothing secret, and nor does the key or table it belongs to."""
-    from dovetail.redaction import looks_secret, redact
-
-    line = lines[number - 1]
-    before = "\n".join(lines[:number])
-    in_long_string = any(before.count(quotes) % 2 for quotes in ('"""', "'''"))
-    if len(line) > 200 or in_long_string or redact(line) != line:
-        return False
-    in_statement = True
-    for earlier in reversed(lines[:number]):
-        is_header = earlier.lstrip().startswith("[")
-        key = earlier.partition("=")[0]
-        if (in_statement or is_header) and any(map(looks_secret, (key, *key.split()))):
-            return False
-        if is_header:
-            break
-        in_statement = in_statement and not _ASSIGNMENT.match(earlier)
-    return True
+        place, message, hint = describe_syntax(text, error)
+        return Problem(message, f"{shown(path)}{place}", hint)

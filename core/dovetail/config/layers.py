@@ -18,7 +18,7 @@ from dovetail.config.files import (
 )
 from dovetail.config.interpolation import Expansion, Interpolation
 from dovetail.config.nearest import nearest
-from dovetail.config.places import dotted
+from dovetail.config.places import TABLES, dotted
 from dovetail.config.raw import Origin, RawConfig
 from dovetail.errors import ConfigError, ConfigNotFound, Problem
 
@@ -135,6 +135,10 @@ class _Stack:
 
     def lay_environment(self, env: Mapping[str, str]) -> None:
         """Lay every `DOVETAIL__…` variable over what is there."""
+        for wrong, right in environment.misspelt_names(env, TABLES):
+            message = "sets nothing: the word DOVETAIL is followed by two underscores"
+            place = f"environment variable {wrong}"
+            self.problems.append(Problem(message, place, f"did you mean {right}?"))
         set_by: dict[KeyPath, str] = {}
         for name in environment.override_names(env):
             origin = Origin("environment", name)

@@ -108,7 +108,8 @@ class _Translation:
             message = f"{name} {message}" if message.startswith("should ") else f"{name}: {message}"
         got = self._got(at)
         text = redact(f"{message}; got {got}" if got else message, self._secrets)
-        return Problem(text, where, self._hint_for_choice(at) or description)
+        hint = self._hint_for_duration(at) if kind == "duration" else self._hint_for_choice(at)
+        return Problem(text, where, hint or description)
 
     def _got(self, at: KeyPath) -> str:
         """What stands in the config, unless that is nobody's business."""
@@ -138,6 +139,15 @@ class _Translation:
         if not isinstance(value, str) or not self._got(at).startswith('"'):
             return ""
         near = nearest(value, self._shape.choices(at))
+        return f'did you mean "{near}"?' if near else ""
+
+    def _hint_for_duration(self, at: KeyPath) -> str:
+        from dovetail.config.durations import nearest_duration
+
+        value = self._raw.value((*self._path, *at))
+        if not isinstance(value, str) or not self._got(at).startswith('"'):
+            return ""
+        near = nearest_duration(value)
         return f'did you mean "{near}"?' if near else ""
 
 

@@ -42,6 +42,18 @@ def compare(planned: Sequence[Planned], running: Sequence[Instance]) -> Changes:
     return changes
 
 
+def dependants(broken: Instance, running: Sequence[Instance]) -> list[Instance]:
+    """What needs `broken`, also through others; without the session store, which always stays."""
+    names = {broken.planned.entry.name} if broken.planned.entry.kind == "provider" else set()
+    found: list[Instance] = []
+    for instance in running:  # what a component needs comes before it
+        if instance.planned.needs & names and instance.planned.entry.kind != "sessions":
+            found.append(instance)
+            if instance.planned.entry.kind == "provider":
+                names.add(instance.planned.entry.name)
+    return found
+
+
 def _must_stay(instance: Instance, plan: Planned, replaced: set[str]) -> bool:
     """Whether it can stay as it is, or cannot be replaced."""
     if plan.component.exclusive or plan.entry.kind == "sessions":

@@ -6,7 +6,7 @@ A running turn keeps the generation it began with; a reload makes another one.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 import structlog
 
@@ -15,15 +15,16 @@ from dovetail.chat.providers import ChatProvider, EmbeddingProvider, Provider, o
 from dovetail.chat.responses import ChatResponse
 from dovetail.chat.runs import current_run
 from dovetail.config.nearest import nearest
-from dovetail.errors import InvalidResponse, ModelNotFound
+from dovetail.errors import InvalidResponse, ModelNotFound, PluginError
 from dovetail.host.records import describe
 from dovetail.middleware import ChatCall, EmbedCall, Middleware, compose
+from dovetail.refs import SoftRef
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from dovetail.chat.responses import EmbeddingResponse, ModelInfo
-    from dovetail.config import Config
+    from dovetail.config import Config, Entry
     from dovetail.host.lifecycle import Instance
     from dovetail.host.options import ChatOptions, KernelOptions
     from dovetail.host.records import Failure
@@ -68,10 +69,16 @@ class Generation:
             for i in self.instances
             if i.planned.entry.kind == "provider"
         }
+        for ref in (ref for instance in self.instances for ref in instance.planned.refs):
+            if isinstance(ref, SoftRef):
+                ref.rebind(self.providers.get(ref.instance))
         self.secrets: frozenset[str] = frozenset().union(
             *(instance.planned.secrets for instance in self.instances)
         )
         """Text of the config that must not be shown, should a plugin's error hold it."""
+        self.call_turn: Callable[[TurnCall], Awaitable[Answer]]
+        self.call_chat: Callable[[ChatCall], Awaitable[Answer]]
+        self.call_embed: Callable[[EmbedCall], Awaitable[EmbeddingResponse]]
         self._compose()
 
     def _compose(self) -> None:
@@ -80,15 +87,26 @@ class Generation:
         chosen.sort(key=lambda i: order.get(i.planned.entry.name, 0))
         middleware = [cast("Middleware", i.component) for i in chosen]
         self.middleware = tuple(middleware)
-        self.call_turn: Callable[[TurnCall], Awaitable[Answer]] = compose(
-            middleware, "turn", _ask_turn
-        )
-        self.call_chat: Callable[[ChatCall], Awaitable[Answer]] = compose(
-            middleware, "chat", self._ask_provider
-        )
-        self.call_embed: Callable[[EmbedCall], Awaitable[EmbeddingResponse]] = compose(
-            middleware, "embed", self._ask_embedding
-        )
+        present = {instance.planned.entry.name for instance in chosen}
+        for entry in self.config.middleware:
+            if entry.name not in present and not entry.optional:
+                # It broke while it ran. It may have been a guard: without it nothing is asked.
+                refuse = self._refuse(entry)
+                self.call_turn, self.call_chat, self.call_embed = refuse, refuse, refuse
+                return
+        self.call_turn = compose(middleware, "turn", _ask_turn)
+        self.call_chat = compose(middleware, "chat", self._ask_provider)
+        self.call_embed = compose(middleware, "embed", self._ask_embedding)
+
+    def _refuse(self, entry: Entry) -> Callable[[object], Awaitable[Any]]:
+        place = self.config.where(entry.path)
+        why = next((str(f) for f in self.quarantined if f.component == place), "it is out of order")
+        message = f"no call is made without the middleware `{entry.name}`, which must work: {why}"
+
+        async def refuse(_call: object) -> NoReturn:
+            raise PluginError(message)
+
+        return refuse
 
     def enter(self) -> None:
         """A turn begins with it."""

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
-from dovetail.errors import ConfigError, KernelClosed, NotReady, StartError
-from dovetail.host.changes import compare
+from dovetail.config.order import in_order
+from dovetail.errors import ConfigError, KernelClosed, NotReady, PluginError, StartError
+from dovetail.host.changes import compare, dependants
 from dovetail.host.generation import Generation
-from dovetail.host.lifecycle import Instance, start_all, stop_all
+from dovetail.host.lifecycle import Instance, start_all, stop_all, stop_broken
 from dovetail.host.loading import PluginLoader
 from dovetail.host.planning import Planned, make_plan
 from dovetail.host.reading import Reading, understand
-from dovetail.host.records import PluginState
+from dovetail.host.records import FailureStage, PluginState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
     from dovetail.config import RawConfig
     from dovetail.host.records import Failure, PluginRecord
@@ -51,7 +52,7 @@ class Host:
         self._running: list[Instance] = []
         self._generation: Generation | None = None
         self._retries: dict[str, asyncio.Task[None]] = {}
-        self._retirements: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
         self._closed = False
 
@@ -80,6 +81,7 @@ class Host:
             reading, planned, quarantined = await self._plan(raw)
             failed = await start_all(planned, {}, reading.kernel, self._running)
             self._adopt(reading, self._running, failed, quarantined)
+            self._listen(self._running)
         except BaseException:
             await self.close()
             raise
@@ -104,6 +106,7 @@ class Host:
                 for i in changes.kept
                 if i.planned.entry.kind == "provider"
             }
+            quarantined += _still_broken(old, changes.kept)
             try:
                 failed = await start_all(changes.fresh, providers, reading.kernel, started)
                 if self._closed:
@@ -115,6 +118,7 @@ class Host:
                 raise
             self._running.extend(started)
             self._retire(old)
+            self._listen(started)
             stopped = [i for i in old.instances if i not in self.generation.instances]
             return Reload(
                 _tables(started),
@@ -126,7 +130,7 @@ class Host:
     async def close(self) -> list[Failure]:
         """Stop everything, in reverse order; gives what failed to stop."""
         self._closed = True
-        tasks = [*self._retries.values(), *self._retirements]
+        tasks = [*self._retries.values(), *self._background]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -140,7 +144,7 @@ class Host:
     async def _plan(self, raw: RawConfig) -> tuple[Reading, list[Planned], list[Failure]]:
         reading = understand(raw)
         plan = await make_plan(reading.config, self.loader, reading.kernel.import_timeout)
-        problems = (*reading.problems, *plan.problems)
+        problems = in_order((*reading.problems, *plan.problems), raw.files)
         if plan.failures:
             raise StartError(problems, plan.failures)
         if problems:
@@ -160,7 +164,8 @@ class Host:
             raise StartError((), fatal)
         absent = [failure for _, failure in failed]
         for failure in (*quarantined, *absent):
-            log.warning("an optional component is out of order", failure=str(failure))
+            message = f"an optional component is out of order: {failure}"
+            log.warning(message)
         self._generation = Generation(
             reading.config,
             reading.kernel,
@@ -172,11 +177,23 @@ class Host:
         self.loader.active = frozenset(entry.plugin for entry in reading.config.entries)
         self._retry_later([(p, f) for p, f in failed if isinstance(f.cause, NotReady)])
 
+    def _replace(
+        self, old: Generation, instances: Sequence[Instance], quarantined: Sequence[Failure]
+    ) -> None:
+        """Go on with other components under the same config."""
+        self._generation = Generation(
+            old.config, old.kernel, old.chat, old.sessions, instances, quarantined
+        )
+        self._retire(old)
+
     def _retire(self, old: Generation) -> None:
         old.retire()
-        task = asyncio.create_task(self._stop_unused(old))
-        self._retirements.add(task)
-        task.add_done_callback(self._retirements.discard)
+        self._in_background(self._stop_unused(old))
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     async def _stop_unused(self, old: Generation) -> None:
         """Once no turn uses `old`, stop what no other generation has."""
@@ -193,10 +210,9 @@ class Host:
     def _retry_later(self, failed: Sequence[tuple[Planned, Failure]]) -> None:
         for task in self._retries.values():
             task.cancel()
-        self._retries = {
-            table_of(planned): asyncio.create_task(self._retry(planned, failure))
-            for planned, failure in failed
-        }
+        self._retries = {}
+        for planned, failure in failed:
+            self._retries[table_of(planned)] = asyncio.create_task(self._retry(planned, failure))
 
     async def _retry(self, planned: Planned, failure: Failure) -> None:
         """Start a component that was not ready again and again, and take it in when it is."""
@@ -219,35 +235,99 @@ class Host:
             await stop_all(started, old.kernel.stop_timeout)
             raise
         self._running.extend(started)
-        self._generation = Generation(
-            old.config,
-            old.kernel,
-            old.chat,
-            old.sessions,
-            [*old.instances, *started],
-            [known for known in old.quarantined if known is not failure],
-        )
-        self._retire(old)
-        log.info("an optional component is ready now", table=table_of(planned))
+        quarantined = [known for known in old.quarantined if known is not failure]
+        self._replace(old, [*old.instances, *started], quarantined)
+        self._listen(started)
+        message = f"an optional component is ready now: {table_of(planned)}"
+        log.info(message)
         return True
+
+    def _listen(self, instances: Sequence[Instance]) -> None:
+        """Hear from now on of components that break while they run."""
+        for instance in instances:
+            instance.when_broken(self._broke)
+
+    def _broke(self, instance: Instance) -> None:
+        if not self._closed:
+            self._in_background(self._take_out(instance))
+
+    async def _take_out(self, broken: Instance) -> None:
+        """Take a component that broke out of service, with what needs it.
+
+        If it is optional, these are tried again. A session store stays: there is no other.
+        """
+        async with self._changing:
+            old = self.generation
+            if broken not in old.instances:
+                return  # a reload has replaced it
+            stays = broken.planned.entry.kind == "sessions"
+            needing = [] if stays else dependants(broken, old.instances)
+            out = [] if stays else [broken, *needing]
+            failures = [_breakage(broken), *(_fallen(i, broken) for i in needing)]
+            kept = [i for i in old.instances if i not in out]
+            self._replace(old, kept, [*old.quarantined, *failures])
+            failures[0] = await self._explain(broken, failures[0])
+            log.error(str(failures[0]))
+            plugin = broken.planned.record
+            if all(i.planned.record is not plugin for i in kept if i is not broken):
+                plugin.state = PluginState.FAILED
+            if broken.planned.entry.optional:
+                for instance, failure in zip(out, failures, strict=True):
+                    planned = instance.planned
+                    retry = asyncio.create_task(self._retry(planned, failure))
+                    self._retries[table_of(planned)] = retry
+
+    async def _explain(self, broken: Instance, failure: Failure) -> Failure:
+        """Its failure with the cause, which only comes out as it is stopped."""
+        cause = await stop_broken(broken, self.generation.kernel.stop_timeout)
+        if cause is None:
+            return failure
+        explained = replace(failure, cause=cause)
+        self.generation.quarantined = tuple(
+            explained if known is failure else known for known in self.generation.quarantined
+        )
+        return explained
 
     def _still_failing(self, before: Failure, now: Failure) -> bool:
         """Whether to give it up: it fails for another reason now."""
         if isinstance(now.cause, NotReady):
             return False
-        log.warning("an optional component is out of order", failure=str(now))
+        message = f"an optional component is out of order: {now}"
+        log.warning(message)
         self.generation.quarantined = tuple(
             now if known is before else known for known in self.generation.quarantined
         )
         return True
 
 
+def _still_broken(old: Generation, kept: Sequence[Instance]) -> list[Failure]:
+    """The failures of what broke and stays nevertheless: the session store."""
+    places = {instance.planned.where for instance in kept}
+    return [f for f in old.quarantined if f.stage is FailureStage.RUN and f.component in places]
+
+
+def _breakage(broken: Instance) -> Failure:
+    hint = (
+        "it is tried again in the background"
+        if broken.planned.entry.optional
+        else "reload or restart; with `optional = true` in its table it is tried again by itself"
+    )
+    cause = PluginError("a task that its `start()` left running has failed")
+    return broken.planned.fail(FailureStage.RUN, cause, hint)
+
+
+def _fallen(instance: Instance, broken: Instance) -> Failure:
+    cause = NotReady(f"it needs `{broken.planned.entry.name}`, which broke")
+    return instance.planned.fail(FailureStage.RUN, cause, "mend that one first")
+
+
 def _note_stopped(stopped: Sequence[Instance], running: Sequence[Instance]) -> None:
     """Set the state of the plugins of which nothing runs any more."""
     still = {instance.planned.record.plugin_id for instance in running}
     for instance in stopped:
-        if instance.planned.record.plugin_id not in still:
-            instance.planned.record.state = PluginState.STOPPED
+        record = instance.planned.record
+        if record.plugin_id not in still and record.state is not PluginState.FAILED:
+            record.state = PluginState.STOPPED
 
 
 def table_of(planned: Planned) -> str:

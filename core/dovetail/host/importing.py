@@ -44,7 +44,7 @@ async def call_in_thread(work: Callable[[], T], limit: float, what: str) -> T:
         try:
             result = work()
         except BaseException as error:  # noqa: BLE001 - also `SystemExit` must reach the host
-            failure = _deliverable(error)
+            failure = _deliverable(error, what)
             settle = lambda: done.set_exception(failure)  # noqa: E731 - one expression
         else:
             settle = lambda: done.set_result(result)  # noqa: E731 - one expression
@@ -71,10 +71,10 @@ def import_object(path: str) -> tuple[object, float]:
     return loaded, time.perf_counter() - started
 
 
-def _deliverable(error: BaseException) -> BaseException:
+def _deliverable(error: BaseException, what: str) -> BaseException:
     """The error itself, or a `PluginError` for what a future cannot carry."""
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return error
-    wrapped = PluginError(f"it raised {type(error).__name__}")
+    wrapped = PluginError(f"{what} raised {type(error).__name__}")
     wrapped.__cause__ = error
     return wrapped

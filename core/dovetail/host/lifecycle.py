@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 import structlog
 
 from dovetail.errors import NotReady, PluginError
+from dovetail.host.importing import TookTooLong, call_in_thread
 from dovetail.host.records import FailureStage, PluginState
+from dovetail.host.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from dovetail.component import Component
     from dovetail.host.options import KernelOptions
@@ -32,9 +34,9 @@ ABANDON_SECONDS = 1.0
 class Instance:
     """One component that runs, and the task that owns it."""
 
-    def __init__(self, planned: Planned) -> None:
+    def __init__(self, planned: Planned, component: Component) -> None:
         self.planned = planned
-        self.component = planned.component()
+        self.component = component
         self.component.instance = planned.entry.name
         if planned.settings is not None:
             self.component.settings = planned.settings  # type: ignore[attr-defined]
@@ -44,8 +46,16 @@ class Instance:
         self._started: asyncio.Future[None] | None = None
         self._stop = asyncio.Event()
         self._stop_error: BaseException | None = None
+        self._broke = False
+        self._on_break: Callable[[Instance], None] | None = None
 
-    async def start(self, options: KernelOptions) -> None:
+    def when_broken(self, tell: Callable[[Instance], None]) -> None:
+        """Call `tell` once, should the component break while it runs, or if it did already."""
+        self._on_break = tell
+        if self._broke:
+            tell(self)
+
+    async def start(self, options: KernelOptions, dog: Watchdog) -> None:
         """Start it within its limit; raises what `start()` raised, or `PluginError`.
 
         If that fails it is stopped: `stop()` is owed all the same, in the same task.
@@ -53,20 +63,23 @@ class Instance:
         self._started = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._live(), name=f"dovetail {self.planned.entry.name}")
         limit = options.start_timeout
+        dog.watch(self._task, self.planned, FailureStage.START, limit)
         done, _ = await asyncio.wait([self._started], timeout=limit)
         error = self._started.exception() if done else PluginError(_late("start()", limit))
         if error is None:
             return
-        failure = await self.stop(options.stop_timeout)
+        failure = await self.stop(options.stop_timeout, dog)
         if failure is not None:
-            log.error("a component failed to stop", failure=str(failure))
+            message = f"a component failed to stop: {failure}"
+            log.error(message)
         raise error
 
-    async def stop(self, limit: float) -> Failure | None:
+    async def stop(self, limit: float, dog: Watchdog) -> Failure | None:
         """Stop it within `limit` seconds; a failure is returned, not raised."""
         if self._task is None or self._started is None:
             return None
         self._stop.set()
+        dog.watch(self._task, self.planned, FailureStage.STOP, limit)
         if not self._started.done():
             self._task.cancel()  # whoever waited for the start has gone
         done, _ = await asyncio.wait([self._task], timeout=limit)
@@ -93,7 +106,9 @@ class Instance:
                 await self._stop.wait()
             if not self._stop.is_set():
                 # A task group that `start()` opened cancels this task: it must be closed in it.
-                log.error("a component broke while it ran", instance=self.planned.entry.name)
+                self._broke = True
+                if self._on_break is not None:
+                    self._on_break(self)
         try:
             await self.component.stop()
         except BaseException as error:  # noqa: BLE001 - as above
@@ -105,7 +120,9 @@ class Instance:
         self._task.cancel()
         done, _ = await asyncio.wait([self._task], timeout=ABANDON_SECONDS)
         if not done:
-            log.error("a component does not stop", instance=self.planned.entry.name)
+            who, where = self.planned.record.plugin_id, self.planned.where
+            message = f"a component of `{who}` does not stop, and is left behind: {where}"
+            log.error(message)
 
 
 async def start_all(
@@ -120,30 +137,44 @@ async def start_all(
     `started` as soon as its start was entered, so that its `stop()` is owed by the caller also if
     this is cancelled. Returns what did not start.
     """
+    if not planned:
+        return []
     failed: list[tuple[Planned, Failure]] = []
     providers = dict(running)
     waiting = list(planned)
-    while waiting:
-        coming = {p.entry.name for p in waiting if p.entry.kind == "provider"}
-        ready = [p for p in waiting if not (p.needs & coming)]
-        waiting = [p for p in waiting if p.needs & coming]
-        starting = (_start(p, providers, options, started) for p in ready)
-        for outcome in await asyncio.gather(*starting):
-            if not isinstance(outcome, Instance):
-                failed.append(outcome)
-            elif outcome.planned.entry.kind == "provider":
-                providers[outcome.planned.entry.name] = outcome.component
+    with Watchdog() as dog:
+        while waiting:
+            coming = {p.entry.name for p in waiting if p.entry.kind == "provider"}
+            ready = [p for p in waiting if not (p.needs & coming)]
+            waiting = [p for p in waiting if p.needs & coming]
+            starting = (_start(p, providers, options, started, dog) for p in ready)
+            for outcome in await asyncio.gather(*starting):
+                if not isinstance(outcome, Instance):
+                    failed.append(outcome)
+                elif outcome.planned.entry.kind == "provider":
+                    providers[outcome.planned.entry.name] = outcome.component
     return failed
+
+
+async def stop_broken(instance: Instance, limit: float) -> BaseException | None:
+    """What a component that broke while it ran says of it when it is stopped."""
+    with Watchdog() as dog:
+        failure = await instance.stop(limit, dog)
+    return failure.cause if failure is not None else None
 
 
 async def stop_all(instances: Sequence[Instance], limit: float) -> list[Failure]:
     """Stop components in reverse order, one after the other; also if this is cancelled."""
+    if not instances:
+        return []
 
     async def stop() -> list[Failure]:
-        failures = [await instance.stop(limit) for instance in reversed(instances)]
+        with Watchdog() as dog:
+            failures = [await instance.stop(limit, dog) for instance in reversed(instances)]
         found = [failure for failure in failures if failure is not None]
         for failure in found:
-            log.error("a component failed to stop", failure=str(failure))
+            message = f"a component failed to stop: {failure}"
+            log.error(message)
         return found
 
     task = asyncio.create_task(stop())
@@ -159,6 +190,7 @@ async def _start(
     providers: Mapping[str, Component],
     options: KernelOptions,
     started: list[Instance],
+    dog: Watchdog,
 ) -> Instance | tuple[Planned, Failure]:
     missing = sorted(planned.needs - providers.keys())
     if missing:
@@ -166,15 +198,17 @@ async def _start(
         absent = NotReady(f"it needs {names}, which did not start")
         return planned, planned.fail(FailureStage.START, absent, "mend that one first")
     for ref in planned.refs:
-        ref.bind(providers[ref.instance])
+        if not ref.soft:
+            ref.bind(providers[ref.instance])
     try:
-        instance = Instance(planned)
-    except BaseException as error:  # noqa: BLE001 - also `SystemExit`, which would end the program
-        cause = _from_plugin(error, "its constructor")
-        return planned, planned.fail(FailureStage.START, cause, _hint(planned, cause))
+        # In a thread: a constructor cannot be awaited, so here nothing could end one that hangs.
+        made = await call_in_thread(planned.component, options.import_timeout, "its constructor")
+        instance = Instance(planned, made)
+    except Exception as error:  # noqa: BLE001 - whatever a component raises is its failure
+        return planned, planned.fail(FailureStage.START, error, _hint(planned, error))
     started.append(instance)
     try:
-        await instance.start(options)
+        await instance.start(options, dog)
     except Exception as error:  # noqa: BLE001 - whatever a component raises is its failure
         started.remove(instance)
         return planned, planned.fail(FailureStage.START, error, _hint(planned, error))
@@ -193,6 +227,8 @@ def _hint(planned: Planned, error: Exception) -> str:
             if planned.entry.optional
             else ("try again when what it needs is there, or mark its table `optional = true`")
         )
+    if isinstance(error, TookTooLong):
+        return "raise `import_timeout` of [kernel] if it is only slow"
     return f"see its settings: dovetail plugins show {planned.entry.plugin}"
 
 

@@ -160,8 +160,9 @@ class PluginLoader:
             near = nearest(caller.name, known)
             guess = f"; did you mean `{near}`?" if near else ""
             message = (
-                f"it implements the hook `{caller.name}`, which this kernel does not call{guess} "
-                f"(it calls {', '.join(sorted(known))})"
+                f"it implements the hook `{caller.name}`, which neither this kernel nor a loaded "
+                f"plugin declares{guess} (the hooks are {', '.join(sorted(known))}), "
+                "or load the plugin that declares it, with [plugins.ID]"
             )
             raise PluginError(message)
 

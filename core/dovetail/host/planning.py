@@ -13,18 +13,19 @@ from dovetail.config.raw import leaves, secret_text
 from dovetail.config.shape import secret_paths
 from dovetail.config.validate import validate
 from dovetail.errors import ConfigError, PluginError, Problem
+from dovetail.host.choosing import HOOK_OF, WrongUse, choose
+from dovetail.host.default_models import model_problems
 from dovetail.host.importing import call_in_thread
-from dovetail.host.loading import ENTRY_KINDS
 from dovetail.host.records import Failure, FailureStage, PluginRecord
 from dovetail.refs import refs_in
+
+__all__ = ["HOOK_OF", "Plan", "Planned", "choose", "make_plan", "secrets_of"]
 
 if TYPE_CHECKING:
     from dovetail.component import Component, Settings
     from dovetail.config import Config, Entry
     from dovetail.host.loading import PluginLoader
     from dovetail.refs import Ref
-
-HOOK_OF = {kind: hook for hook, kind in ENTRY_KINDS.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,8 +43,8 @@ class Planned:
 
     @property
     def needs(self) -> frozenset[str]:
-        """The provider instances it names."""
-        return frozenset(ref.instance for ref in self.refs)
+        """The provider instances it cannot do without."""
+        return frozenset(ref.instance for ref in self.refs if not ref.soft)
 
     def same(self, other: Planned) -> bool:
         """Whether a component that runs for `other` can go on running for this."""
@@ -88,6 +89,7 @@ async def make_plan(config: Config, loader: PluginLoader, limit: float) -> Plan:
         await planner.take(entry)
     planner.check_refs()
     planner.check_cycles()
+    planner.plan.problems += model_problems(config, planner.plan.planned)
     return planner.plan
 
 
@@ -116,6 +118,9 @@ class _Planner:
             try:
                 component = choose(record, HOOK_OF[entry.kind], entry.component)
                 planned = await self._planned(entry, record, component, where)
+            except WrongUse as error:
+                problem = Problem(str(error), self._where_named(entry), error.hint)
+                self._misconfigured(entry, record, ConfigError([problem]))
             except ConfigError as error:
                 self._misconfigured(entry, record, error)
             except Exception as error:  # noqa: BLE001 - the plugin's validators may raise anything
@@ -185,7 +190,13 @@ class _Planner:
             "(`dovetail plugins` lists what is installed)"
         )
         error = PluginError(f"no plugin `{entry.plugin}` is installed")
-        return PluginRecord(entry.plugin, "").fail(FailureStage.DISCOVER, error, hint, where)
+        failure = PluginRecord(entry.plugin, "").fail(FailureStage.DISCOVER, error, hint, where)
+        return replace(failure, place=self._where_named(entry))
+
+    def _where_named(self, entry: Entry) -> str:
+        """The place that says which plugin it is: `use`, or the table if that is left to it."""
+        use = (*entry.path, "use")
+        return self.config.where(entry.path if self.config.raw.value(use) is None else use)
 
     def _misconfigured(self, entry: Entry, record: PluginRecord, error: ConfigError) -> None:
         if entry.optional:
@@ -212,31 +223,6 @@ class _Planner:
         if target and ref.expected and not issubclass(target.component, ref.expected):
             return Problem(f"`{ref}` is no {ref.expected.__name__}", planned.where)
         return None
-
-
-def choose(record: PluginRecord, hook: str, name: str | None) -> type[Component]:
-    """The component of a plugin that a table means.
-
-    Raises:
-        PluginError: it has none of this kind or name, or several and none is named.
-    """
-    candidates = record.components.get(hook, [])
-    names = ", ".join(f"{record.plugin_id}:{c.name}" for c in candidates)
-    if not candidates:
-        offered = ", ".join(kind for kind, classes in record.components.items() if classes)
-        message = f"`{record.plugin_id}` offers no {hook}" + (
-            f"; it offers {offered}" if offered else ""
-        )
-        raise PluginError(message)
-    wanted = name or (record.plugin_id if len(candidates) > 1 else candidates[0].name)
-    for component in candidates:
-        if component.name == wanted:
-            return component
-    if name is None:
-        message = f'`{record.plugin_id}` offers several: write `use = "…"` with one of {names}'
-    else:
-        message = f"`{record.plugin_id}` has no component `{name}`; it has {names}"
-    raise PluginError(message)
 
 
 def secrets_of(config: Config, entry: Entry, component: type[Component] | None) -> frozenset[str]:

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from dovetail.component import Component
 
 
+_MOST_ERRORS = 3
+"""How many errors of a group are told."""
+
+
 class PluginState(StrEnum):
     """How far a plugin has come."""
 
@@ -36,6 +40,8 @@ class FailureStage(StrEnum):
     VALIDATE = "validate"
     """Its settings."""
     START = "start"
+    RUN = "run"
+    """It had started, and broke by itself."""
     STOP = "stop"
 
 
@@ -51,6 +57,8 @@ class Failure:
     hint: str = ""
     component: str = ""
     """The place of the component's table; empty if it is the plugin itself."""
+    place: str = ""
+    """The place of the mistake in the config, where it is known better than by its table."""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     """Text that must not be shown, should the cause hold it."""
 
@@ -59,14 +67,19 @@ class Failure:
         who = f"plugin `{self.plugin_id}`"
         if self.distribution:
             who += f" ({self.distribution} {self.version})".replace(" )", ")")
-        if self.component:
-            who += f", {self.component}"
+        if self.place or self.component:
+            who += f", {self.place or self.component}"
         text = f"{who} failed at {self.stage}: {describe(self.cause, self.secrets)}"
         return f"{text}\n    → {self.hint}" if self.hint else text
 
 
 def describe(error: BaseException, secrets: Iterable[str] = ()) -> str:
-    """An error for a person: its words, with its type where the words alone say too little."""
+    """An error for a person: its words, with its type where the words alone say too little.
+
+    Of a group, which says only how many there are, the errors in it.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(describe(each, secrets) for each in error.exceptions[:_MOST_ERRORS])
     from dovetail.errors import DovetailError
     from dovetail.redaction import redact
 
@@ -104,6 +117,8 @@ class PluginRecord:
     @property
     def loaded(self) -> bool:
         """Whether its hooks were called and answered."""
+        if self.state is PluginState.FAILED:
+            return self.failure is None  # a component of it broke; the plugin itself did not
         return self.state in (PluginState.LOADED, PluginState.STARTED, PluginState.STOPPED)
 
     def fail(
@@ -116,5 +131,12 @@ class PluginRecord:
     ) -> Failure:
         """A failure of this plugin, with what is known of it."""
         return Failure(
-            stage, self.plugin_id, self.distribution, self.version, cause, hint, component, secrets
+            stage,
+            self.plugin_id,
+            self.distribution,
+            self.version,
+            cause,
+            hint,
+            component,
+            secrets=secrets,
         )
