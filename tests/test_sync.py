@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dovetail import FinishReason, KernelClosed, ModelNotFound, StartError, SyncKernel
+from dovetail import (
+    FinishReason,
+    KernelClosed,
+    ModelNotFound,
+    PluginError,
+    StartError,
+    SyncKernel,
+)
 from tests.support.distributions import ROOT
 from tests.support.kernels import kernel_of
 from tests.support.models import Echo, Gated
@@ -110,31 +117,31 @@ from tests.support.kernels import kernel_of
 from tests.support.models import Echo
 from dovetail import SyncKernel
 
-def interrupt(*_):
-    raise KeyboardInterrupt
+armed = False
 
-def disarm():
-    while True:
-        try:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            return
-        except KeyboardInterrupt:
-            continue
+def interrupt(*_):
+    if armed:
+        raise KeyboardInterrupt
 
 moments = random.Random(7)
 signal.signal(signal.SIGALRM, interrupt)
 with SyncKernel(lambda: kernel_of(Echo)) as kernel:
     for number in range(600):
-        try:
-            signal.setitimer(signal.ITIMER_REAL, 1e-5 + moments.random() * 6e-4)
-            if number % 2:
-                kernel.chat("a b c", session=f"s{number}")
-            else:
-                with kernel.stream("a b c", session=f"s{number}") as stream:
-                    list(stream)
+        try:  # the timer fires once: what comes while it is disarmed is caught here
+            try:
+                armed = True
+                signal.setitimer(signal.ITIMER_REAL, 1e-5 + moments.random() * 6e-4)
+                if number % 2:
+                    kernel.chat("a b c", session=f"s{number}")
+                else:
+                    with kernel.stream("a b c", session=f"s{number}") as stream:
+                        list(stream)
+            finally:
+                armed = False
         except KeyboardInterrupt:
             pass
-        disarm()
+        armed = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
     print(kernel.chat("still there").text, kernel.kernel.runs.get_active_session_count())
 """
 
@@ -175,3 +182,20 @@ def test_a_call_that_outlives_the_kernel_is_let_go() -> None:
     thread.join(10)
     assert not thread.is_alive()
     assert raised
+
+
+def test_a_plugin_that_blocks_does_not_keep_the_caller() -> None:
+    release = threading.Event()
+
+    class Blocks(Echo):
+        async def start(self) -> None:
+            release.wait(20)
+
+    try:
+        with (
+            pytest.raises(PluginError, match=r"`start\(\)` has blocked the event loop"),
+            SyncKernel(lambda: kernel_of(Blocks, kernel={"start_timeout": 0.3})),
+        ):
+            pass
+    finally:
+        release.set()
