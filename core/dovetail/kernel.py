@@ -173,8 +173,9 @@ class Kernel:
             self._cleanup.cancel()
         for task in self._calls:
             task.cancel()
-        ending = [self._cleanup, *self._calls]
-        await asyncio.gather(*filter(None, ending), return_exceptions=True)
+        ending = [*filter(None, [self._cleanup]), *self._calls]
+        if ending:  # one that swallows cancellation is left behind
+            await asyncio.wait(ending, timeout=self.runs.cancel_grace)
         await self.runs.close()
         if self._sessions is not None:
             await self._sessions.close()
@@ -298,15 +299,14 @@ class Kernel:
         task = asyncio.create_task(work)
         self._calls.add(task)
         generation.enter()
+        task.add_done_callback(self._calls.discard)
+        task.add_done_callback(lambda _: generation.leave())
         try:
             await asyncio.wait([task])
         except asyncio.CancelledError:
             task.cancel()
-            await asyncio.wait([task])
+            await asyncio.wait([task], timeout=self.runs.cancel_grace)
             raise
-        finally:
-            self._calls.discard(task)
-            generation.leave()
         if task.cancelled():
             message = "the kernel was closed during the call"
             raise KernelClosed(message)

@@ -62,6 +62,9 @@ class Parrot(ChatProvider):
         if text == "begin":
             yield StreamingChunk(text="begun ")
             await asyncio.Event().wait()
+        if text == "limit":
+            yield StreamingChunk(text=str(request.max_tokens))
+            return
         if text == "think":
             yield StreamingChunk(reasoning="hmm")
         if text == "recall":

@@ -77,9 +77,9 @@ def test_with_json_errors_are_json_too(dovetail: Command) -> None:
 def test_a_traceback_comes_only_when_asked_for_and_without_secrets(dovetail: Command) -> None:
     arguments = ("chat", "fail", "--set", "providers.parrot.pin=4711")
     assert "Traceback" not in dovetail(*arguments).err
-    traced = dovetail("--debug", *arguments).err
-    assert "Traceback" in traced
-    assert "4711" not in traced
+    for traced in (dovetail("--debug", *arguments).err, dovetail(*arguments, "--debug").err):
+        assert "Traceback" in traced
+        assert "4711" not in traced
 
 
 def test_an_unknown_model_is_answered_with_the_nearest(dovetail: Command) -> None:
@@ -109,7 +109,13 @@ def test_reasoning_is_shown_only_when_asked_for_and_on_stderr(dovetail: Command)
 def test_an_answer_that_was_cut_is_said_to_be(dovetail: Command) -> None:
     done = dovetail("chat", "cut")
     assert (done.code, done.out) == (0, "half\n")
-    assert "cut at the most tokens" in done.err
+    assert "cut at the most tokens it may have: --max-tokens N" in done.err
+
+
+def test_an_answer_gets_no_longer_than_asked_for(dovetail: Command) -> None:
+    assert dovetail("chat", "limit", "--max-tokens", "7").out == "7\n"
+    assert dovetail("chat", "limit").out == "None\n"
+    assert dovetail("chat", "limit", "--max-tokens", "0").code == 2
 
 
 def test_set_wins_over_the_file(dovetail: Command) -> None:
@@ -127,7 +133,11 @@ def test_a_setting_that_names_no_key_of_a_table_is_wrong_use(
 
 def test_a_config_that_is_named_but_not_there_is_an_error(dovetail: Command, folder: Path) -> None:
     done = dovetail("chat", "hi", "-c", "other.toml")
-    assert (done.code, done.err) == (1, "dovetail: other.toml: there is no such config file\n")
+    assert done.code == 1
+    assert done.err == (
+        "dovetail: other.toml: there is no such config file\n"
+        "    → `dovetail init other.toml` writes one\n"
+    )
     assert not (folder / "other.toml").exists()
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.cli.conftest import Command
     from tests.support.distributions import Distributions
 
@@ -51,6 +53,14 @@ def test_the_help_names_the_distribution_that_a_command_is_from(dovetail: Comman
     assert "  greet    from dovetail-greet\n" in out
     assert "  chat     Talk to a model.\n" in out
     assert out.count("  chat  ") == 1
+
+
+def test_doctor_names_a_command_that_ours_hides(dovetail: Command, folder: Path) -> None:
+    (folder / "dovetail.toml").write_text("")
+    said = "the command `chat` of `dovetail-greet` cannot be called"
+    assert said in dovetail("plugins", "doctor").out
+    (told,) = dovetail("plugins", "doctor", "--json").json["hidden_commands"]
+    assert said in told
 
 
 def test_a_plugins_command_runs_and_what_it_returns_is_no_exit_code(dovetail: Command) -> None:

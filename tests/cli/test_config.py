@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from dovetail.host.options import ChatOptions, KernelOptions
+from dovetail.sessions.manager import SessionOptions
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
+    from pydantic import BaseModel
 
     from tests.cli.conftest import Command
     from tests.support.distributions import Distributions
@@ -81,6 +85,22 @@ def test_explain_shows_where_each_value_is_from(
     assert "environment variable DOVETAIL__CHAT__ANSWER_TOKENS" in out
     assert ["providers.parrot.prefix", "=", '"x"', "flag", "providers.parrot.prefix"] in lines
     assert ["sessions.max_sessions", "=", "10000", "default"] in lines
+
+
+def test_explain_shows_every_key_with_its_default_as_it_is_documented(
+    dovetail: Command, parrot: Distributions
+) -> None:
+    lines = [" ".join(line.split()) for line in dovetail("config", "explain").out.splitlines()]
+    assert "kernel.start_timeout = 60 default" in lines
+    assert "chat.context_window = none default" in lines
+    assert "providers.parrot.prefix = none default" in lines
+    tables: dict[str, type[BaseModel]] = {
+        "chat": ChatOptions,
+        "kernel": KernelOptions,
+        "sessions": SessionOptions,
+    }
+    every = {f"{table}.{key}" for table, model in tables.items() for key in model.model_fields}
+    assert every <= {line.partition(" ")[0] for line in lines}
 
 
 def test_explain_masks_what_a_plugin_declares_as_secret(

@@ -66,7 +66,7 @@ def test_the_model_is_shown_and_changed(terminal: Start) -> None:
     command = terminal("chat")
     command.expect("> ")
     command.type("/model\n")
-    command.expect("parrot/grey\n  parrot/grey\n  parrot/ara\n")
+    command.expect("/model\n* parrot/grey\n  parrot/ara\n")
     command.expect("> ")
     command.type("/model parrot/ara\n")
     command.expect("now talking to parrot/ara\n")
@@ -75,7 +75,21 @@ def test_the_model_is_shown_and_changed(terminal: Start) -> None:
     command.expect("there is no provider instance `nobody`")
     command.expect("> ")
     command.type("/model\n")
-    command.expect("parrot/ara\n")
+    command.expect("/model\n  parrot/grey\n* parrot/ara\n")
+    leave(command)
+
+
+def test_a_model_that_its_provider_does_not_list_is_refused_with_the_nearest(
+    terminal: Start,
+) -> None:
+    command = terminal("chat")
+    command.expect("> ")
+    command.type("/model parrot/gray\n")
+    command.expect("`parrot` lists no model `parrot/gray`; did you mean `parrot/grey`?")
+    command.expect("`dovetail chat -m parrot/gray` asks for it all the same\n")
+    command.expect("> ")
+    command.type("still there\n")
+    command.expect("still there\nstill there\n")
     leave(command)
 
 
@@ -85,8 +99,11 @@ def test_help_and_a_command_that_is_not_there(terminal: Start) -> None:
     command.type("/help\n")
     command.expect("/new          begin a new conversation\n")
     command.expect("> ")
-    command.type("/hlep me\n")
-    command.expect("dovetail: there is no /hlep; /help lists what there is")
+    command.type("/modle me\n")
+    command.expect("dovetail: there is no /modle; did you mean /model? /help lists what there is")
+    command.expect("> ")
+    command.type("/xyzzy\n")
+    command.expect("dovetail: there is no /xyzzy; /help lists what there is")
     leave(command)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from textwrap import indent
@@ -70,6 +72,7 @@ def check_end(terminal: Terminal) -> None:
     assert time.monotonic() - began < 5
     assert "Traceback" not in terminal.seen
     assert "Exception" not in terminal.seen
+    assert "Loop <" not in terminal.seen  # asyncio, of a process that nobody waited for
 
 
 @pytest.mark.parametrize(
@@ -172,6 +175,60 @@ def test_while_plugins_are_described(
     command.type(CTRL_C)
     command.expect("dovetail: interrupted\n")
     check_end(command)
+
+
+def test_what_goes_on_after_it_was_given_up_is_told_once(
+    installed: Distributions, folder: Path, terminal: Start
+) -> None:
+    forever = """\
+tell("hanging")
+while True:
+    try:
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        pass
+"""
+    install(installed, folder, at_chat=forever)
+    command = terminal("chat", "hello", "--set", "kernel.cancel_grace=0.1")
+    command.expect("[hanging]")
+    command.type(CTRL_C)
+    command.expect("a run does not stop: a plugin swallows cancellation")
+    command.expect("dovetail: stopped")
+    assert command.end() == 1
+    assert "asynchronous generator" not in command.seen
+
+
+def test_after_all_is_said_it_changes_nothing(parrot: Distributions, folder: Path) -> None:
+    late = """
+import os, signal
+from dovetail import ChatProvider, StreamingChunk, hookimpl
+
+class Late(ChatProvider):
+    async def send_message_stream(self, request, context):
+        yield StreamingChunk(text="all is said")
+
+class AtTheVeryEnd:
+    def __del__(self, kill=os.kill, me=os.getpid(), signal=signal.SIGINT):
+        kill(me, signal)
+
+kept = AtTheVeryEnd()
+
+@hookimpl
+def providers():
+    return [Late]
+"""
+    parrot.add("late", late)
+    (folder / "dovetail.toml").write_text("[providers.late]\n")
+    python = "import signal, sys; signal.signal(2, signal.default_int_handler); "
+    done = subprocess.run(
+        [sys.executable, "-c", python + "from dovetail.cli import main; sys.exit(main())", "chat"],
+        env=parrot.environment(),
+        input=b"hello",
+        capture_output=True,
+        timeout=50,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"all is said\n", b"")
 
 
 def test_in_a_conversation_it_leads_back_to_the_prompt(

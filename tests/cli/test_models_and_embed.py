@@ -50,11 +50,22 @@ def test_models_are_there_as_json(dovetail: Command) -> None:
 
 
 def test_each_text_and_each_line_has_its_vector(dovetail: Command) -> None:
-    done = dovetail("embed", "a", "bb", stdin=b"ccc\r\n\ndddd\n")
+    done = dovetail("embed", "a", "bb", stdin=b"ccc\r\ndddd\n\n")
     assert done.code == 0
     vectors = [json.loads(line) for line in done.out.splitlines()]
     assert vectors == [[1.0, 0.5], [2.0, 0.5], [3.0, 0.5], [4.0, 0.5]]
     assert dovetail("embed", "a", "--json").json["embeddings"] == [[1.0, 0.5]]
+
+
+def test_an_empty_text_or_line_is_named(dovetail: Command) -> None:
+    text = dovetail("embed", "a", " ")
+    assert (text.code, text.err) == (
+        2,
+        "dovetail: text 2 is empty, which has no vector: leave it out\n",
+    )
+    line = dovetail("embed", stdin=b"a\n\nb\n")
+    assert (line.code, line.out) == (2, "")
+    assert "line 2 is empty" in line.err
 
 
 def test_a_model_that_cannot_embed_is_refused(dovetail: Command) -> None:

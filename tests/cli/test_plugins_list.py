@@ -25,6 +25,15 @@ def test_it_says_by_which_line_of_the_config_a_plugin_is_enabled(
     assert lines["in-memory"].endswith("by default")
 
 
+def test_what_is_enabled_comes_first_and_then_the_id(
+    dovetail: Command, parrot: Distributions
+) -> None:
+    for plugin_id in ("zebra", "ant"):
+        parrot.add(plugin_id, "")
+    ids = [row["id"] for row in dovetail("plugins", "--json").json]
+    assert ids == ["in-memory", "parrot", "ant", "zebra"]
+
+
 def test_it_is_there_as_json(dovetail: Command, parrot: Distributions) -> None:
     rows = dovetail("plugins", "list", "--json").json
     assert rows == dovetail("plugins", "--json").json

@@ -46,6 +46,16 @@ def test_a_new_project_is_strictly_typed(
     run(installed, folder / "here", MYPY, "src", "tests")
 
 
+def test_an_underscore_in_the_name_becomes_a_hyphen(
+    dovetail: Command, installed: Distributions, folder: Path
+) -> None:
+    assert "plugin `my-plug`" in dovetail("plugins", "new", "my_plug").out
+    assert (folder / "dovetail-my-plug/src/dovetail_my_plug/__init__.py").exists()
+    assert 'my-plug = "dovetail_my_plug"' in (folder / "dovetail-my-plug/pyproject.toml").read_text(
+        encoding="utf-8"
+    )
+
+
 def test_a_new_plugin_can_be_installed_and_talked_to(
     dovetail: Command, installed: Distributions, folder: Path
 ) -> None:

@@ -90,6 +90,23 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), target
 
 
+def test_the_plugins_that_host_plugins_work_together(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+    code = {mark.strip(): text for kind, mark, text in FENCE.findall(page) if kind == "python"}
+    for name, file in (("menu", "dovetail_menu"), ("soup", "dovetail_soup"), ("menu-host", "host")):
+        (tmp_path / f"{file}.py").write_text(code[name], encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "host.py"],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "core")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, 'soup ["monday\'s soup"]\n'), done.stderr
+
+
 def test_the_plugin_of_the_page_for_authors_keeps_the_contract(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
     code = {mark.strip(): text for kind, mark, text in FENCE.findall(page) if kind == "python"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -24,11 +25,6 @@ def block(language: str, heading: str) -> str:
     found = re.search(rf"```{language}\n(.*?)```", section, re.DOTALL)
     assert found is not None, heading
     return found[1]
-
-
-def lines(code: str) -> int:
-    """How many lines are not blank."""
-    return sum(bool(line.strip()) for line in code.splitlines())
 
 
 def test_the_plugin_the_host_and_the_config_work_together(
@@ -55,10 +51,43 @@ def test_the_plugin_the_host_and_the_config_work_together(
     assert len((tmp_path / "dovetail.log").read_text(encoding="utf-8").splitlines()) == 2
 
 
+def test_the_plugin_keeps_the_contract_and_is_told_what_to_set(
+    installed: Distributions, tmp_path: Path
+) -> None:
+    installed.add("shout", block("python", "A plugin"))
+    lines = [
+        "import pytest, dovetail_shout",
+        "from dovetail.testing import MiddlewareContract, Subject",
+        "class TestShout(MiddlewareContract):",
+        "    @pytest.fixture",
+        "    def subject(self): return Subject(dovetail_shout)",
+    ]
+    test = tmp_path / "test_shout.py"
+
+    def outcome() -> subprocess.CompletedProcess[str]:
+        test.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, str(test)],
+            env=installed.environment(),
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+
+    refused = outcome()
+    assert refused.returncode == 1
+    assert "set `changes_answers = True` in the contract's subclass" in refused.stdout
+    lines.append("    changes_answers = True")
+    kept = outcome()
+    assert kept.returncode == 0, kept.stdout
+
+
 def test_they_are_as_short_as_a_first_page_should_be() -> None:
-    assert lines(block("python", "A plugin")) <= 15
-    assert lines(block("python", "A host application")) <= 10
-    assert lines(block("toml", "A config")) <= 10
+    """Blank lines count."""
+    assert len(block("python", "A plugin").splitlines()) <= 15
+    assert len(block("python", "A host application").splitlines()) <= 10
+    assert len(block("toml", "A config").splitlines()) <= 10
 
 
 def test_the_two_commands_are_targets_of_the_makefile() -> None:

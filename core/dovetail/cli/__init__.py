@@ -13,6 +13,9 @@ def main() -> int:
     """Run the command that `sys.argv` names and give its exit code: 0 fine, 1 failed, 2 misused."""
     arguments = sys.argv[1:]
     if arguments == ["--version"]:
+        import _signal  # type: ignore[import-not-found]  # `signal` itself takes longer than all of this
+
+        _signal.signal(_signal.SIGINT, _signal.SIG_IGN)  # too late for it to change anything
         sys.stdout.write(f"dovetail {__version__}\n")
         return 0
     try:

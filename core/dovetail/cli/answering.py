@@ -12,9 +12,7 @@ import click
 from dovetail import DovetailError, FinishReason
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from dovetail import ChatMessage, ChatResponse, Kernel, StreamingChunk, SyncKernel
+    from dovetail import ChatRequest, ChatResponse, Kernel, StreamingChunk, SyncKernel
 
 # What could move a terminal's cursor, change its title or worse; tab and newline may stay.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -84,7 +82,10 @@ class Outcome:
 
 _CANCELLED = "the answer was stopped from elsewhere"
 _REMARKS: dict[FinishReason | str, str] = {
-    FinishReason.LENGTH: "the answer was cut at the most tokens it may have",
+    FinishReason.LENGTH: (
+        "the answer was cut at the most tokens it may have: --max-tokens N, or more context in "
+        "the provider's settings, allows more"
+    ),
     FinishReason.CONTENT_FILTER: "the answer was cut by the provider's content filter",
     FinishReason.TOOL_CALLS: "the model asks for tools, which this command does not call",
     FinishReason.CANCELLED: _CANCELLED,
@@ -93,18 +94,18 @@ _REMARKS: dict[FinishReason | str, str] = {
 
 def answer(
     kernel: SyncKernel,
-    messages: Sequence[ChatMessage],
+    request: ChatRequest,
     screen: Screen,
     *,
     model: str = "",
     session: str | None = None,
 ) -> Outcome:
-    """Have `messages` answered on `screen`; Ctrl-C stops it and keeps what came.
+    """Have `request` answered on `screen`; Ctrl-C stops it and keeps what came.
 
     Raises:
         DovetailError: the turn failed; what had come was shown and is kept.
     """
-    stream = kernel.stream(messages, model=model, session=session)
+    stream = kernel.stream(request, model=model, session=session)
     interrupted = False
     try:
         with stream:

@@ -17,7 +17,7 @@ from dovetail.cli.state import current_state, note
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dovetail import ChatMessage, SyncKernel
+    from dovetail import ChatRequest, SyncKernel
     from dovetail.cli.answering import Outcome
     from dovetail.cli.options import Given
 
@@ -30,15 +30,17 @@ class Asked:
     session: str | None
     system: str
     reasoning: bool
+    max_tokens: int | None
     config: Path | None
     settings: Given
 
-    def messages(self, text: str) -> list[ChatMessage]:
-        """A turn's messages; the system's is not kept in a session, so it is sent each time."""
-        from dovetail import ChatMessage
+    def request(self, text: str) -> ChatRequest:
+        """A turn's request; the system's text is not kept in a session, so it is sent each time."""
+        from dovetail import ChatMessage, ChatRequest
 
         told = [ChatMessage.system(self.system)] if self.system else []
-        return [*told, ChatMessage.user(text)]
+        messages = (*told, ChatMessage.user(text))
+        return ChatRequest(messages=messages, max_tokens=self.max_tokens)
 
 
 @click.command(context_settings=HELP_NAMES)
@@ -46,6 +48,7 @@ class Asked:
 @click.option("-m", "--model", default="", help="The model, as instance/model.")
 @click.option("-s", "--session", help="The conversation to go on with.")
 @click.option("--system", default="", help="What the model is told before the conversation.")
+@click.option("--max-tokens", type=click.IntRange(1), help="How long the answer may get.")
 @click.option("--reasoning", is_flag=True, help="Show on stderr what the model thinks.")
 @json_option
 @config_options
@@ -87,7 +90,7 @@ def _ask_once(text: str, asked: Asked) -> bool:
     with open_kernel(asked.config, asked.settings, may_write=True) as kernel:
         _warn_of_memory(kernel, asked.session)
         outcome = answer(
-            kernel, asked.messages(text), screen, model=asked.model, session=asked.session
+            kernel, asked.request(text), screen, model=asked.model, session=asked.session
         )
         if as_json:
             _print_json(outcome)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -16,8 +17,9 @@ from dovetail.cli.survey import survey
 from dovetail.cli.tables import show_table
 from dovetail.component import settings_type
 from dovetail.config.entries import RESERVED_KEYS
-from dovetail.config.explain import default_values
+from dovetail.config.explain import Row, default_values
 from dovetail.config.explain import explain as explain_values
+from dovetail.config.places import dotted
 from dovetail.config.raw import leaves
 from dovetail.config.shape import secret_paths
 from dovetail.errors import ConfigError, PluginError
@@ -29,10 +31,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from pydantic import BaseModel
+
     from dovetail.cli.options import Given
     from dovetail.cli.survey import Survey
     from dovetail.component import Settings
-    from dovetail.config import Entry
+    from dovetail.config import Entry, RawConfig
     from dovetail.config.places import KeyPath
 
 
@@ -48,16 +52,16 @@ def explain(config: Path | None, settings: Given) -> None:
     raw = read(config, settings)
     found = run_async(survey(raw))
     secret: set[KeyPath] = set()
-    defaults = {
-        **default_values(ChatOptions, ("chat",)),
-        **default_values(KernelOptions, ("kernel",)),
-        **default_values(SessionOptions, ("sessions",)),
-    }
+    models: list[tuple[type[BaseModel], KeyPath]] = [
+        (ChatOptions, ("chat",)),
+        (KernelOptions, ("kernel",)),
+        (SessionOptions, ("sessions",)),
+    ]
     for entry in found.config.entries:
         secret |= set(_secrets(found, entry))
         if model := _model(found, entry):
-            defaults |= default_values(model, entry.path)
-    rows = explain_values(raw, secret_paths=secret, defaults=defaults)
+            models.append((model, entry.path))
+    rows = _rows(raw, secret, models)
     if current_state().as_json:
         told = [
             {"key": row.key, "value": row.shown, "layer": row.layer, "source": row.source}
@@ -70,6 +74,40 @@ def explain(config: Path | None, settings: Given) -> None:
         raise ConfigError(found.problems)
     for failure in found.plan.failures:
         note(f"its values are masked, since they may be secret: {failure}")
+
+
+def _rows(
+    raw: RawConfig, secret: set[KeyPath], models: list[tuple[type[BaseModel], KeyPath]]
+) -> list[Row]:
+    """What is written, then every other key of each table with its default."""
+    defaults: dict[KeyPath, object] = {}
+    for model, table in models:
+        defaults |= default_values(model, table)
+    found = explain_values(raw, secret_paths=secret, defaults=defaults)
+    rows = [row for row in found if row.layer != "default"]
+    known = {row.path: _plainly(row) for row in found if row.layer == "default"}
+    for model, table in models:
+        for path in _without_value(model, table) - raw.origins.keys():
+            known[path] = Row(path, dotted(path), "none", "default", "", masked=False)
+        rows += [known[path] for path in _paths(model, table) if path in known]
+    return rows
+
+
+def _paths(model: type[BaseModel], table: KeyPath) -> list[KeyPath]:
+    """All keys of a table, in the model's order."""
+    return [(*table, field.alias or name) for name, field in model.model_fields.items()]
+
+
+def _without_value(model: type[BaseModel], table: KeyPath) -> set[KeyPath]:
+    """The keys whose default is none."""
+    fields = zip(_paths(model, table), model.model_fields.values(), strict=True)
+    return {path for path, field in fields if field.default is None and not field.is_required()}
+
+
+def _plainly(row: Row) -> Row:
+    """A default as the documentation writes it."""
+    shown = "none" if row.shown == '""' else row.shown.removesuffix(".0")
+    return replace(row, shown=shown)
 
 
 def _model(found: Survey, entry: Entry) -> type[Settings] | None:

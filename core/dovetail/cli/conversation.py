@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dovetail import DovetailError, new_id
+from dovetail import DovetailError, ModelNotFound, new_id
 from dovetail.cli import interrupts
 from dovetail.cli.answering import Screen, answer
 from dovetail.cli.errors import WrongUse, report
 from dovetail.cli.state import current_state, note
 from dovetail.cli.typing_in import LineReader
+from dovetail.config.nearest import nearest
 
 if TYPE_CHECKING:
     from dovetail import SyncKernel
@@ -25,6 +26,7 @@ HELP = '''\
 /quit         leave; so does Ctrl-D
 """           begins and ends a text of several lines; so does \\ at the end of a line
 Ctrl-C        stops the answer; what came of it is kept'''
+COMMANDS = ("/model", "/new", "/help", "/quit")
 
 
 class Conversation:
@@ -70,8 +72,8 @@ class Conversation:
         if text.startswith("/"):
             return self._obey(*text.strip().partition(" ")[::2])
         screen = Screen(reasoning=self._asked.reasoning)
-        messages = self._asked.messages(text)
-        outcome = answer(self._kernel, messages, screen, model=self._model, session=self._session)
+        request = self._asked.request(text)
+        outcome = answer(self._kernel, request, screen, model=self._model, session=self._session)
         if outcome.interrupted:
             kept = "what came is kept" if outcome.began else "nothing had come yet"
             interrupts.say(f"stopped; {kept}")
@@ -89,13 +91,15 @@ class Conversation:
                 self._session = new_id()
                 click.echo("a new conversation", err=True)
             case "/model" if argument.strip():
-                found = self._find(argument.strip())
-                self._model = argument.strip()
-                click.echo(f"now talking to {found}", err=True)
+                self._change_model(argument.strip())
             case "/model":
                 self._show_models()
             case _:
-                note(f'there is no {command}; /help lists what there is, """ begins any text')
+                near = nearest(command, COMMANDS)
+                guess = f"did you mean {near}? " if near else ""
+                note(
+                    f'there is no {command}; {guess}/help lists what there is, """ begins any text'
+                )
         return True
 
     def _find(self, model: str) -> str:
@@ -103,8 +107,31 @@ class Conversation:
         name, _, rest = self._kernel.kernel.generation.find_chat(model)
         return f"{name}/{rest}".rstrip("/")
 
+    def _change_model(self, model: str) -> None:
+        """Talk to another model from now on.
+
+        Raises:
+            ModelNotFound: there is none; also where its provider has a list without it, since
+                nothing else would tell before the next text.
+        """
+        found = self._find(model)
+        instance = found.partition("/")[0]
+        listed = [known for known in self._models() if known.partition("/")[0] == instance]
+        if listed and found not in (*listed, instance):
+            near = nearest(found.partition("/")[2], [name.partition("/")[2] for name in listed])
+            guess = f"did you mean `{instance}/{near}`? " if near else ""
+            raise ModelNotFound(
+                f"`{instance}` lists no model `{found}`; {guess}/model shows those there are, "
+                f"`dovetail chat -m {found}` asks for it all the same",
+                model=found,
+            )
+        self._model = model
+        click.echo(f"now talking to {found}", err=True)
+
     def _show_models(self) -> None:
-        click.echo(self._find(self._model))
-        for model in self._kernel.models():
-            if model.kind == "chat":
-                click.echo(f"  {model.id}")
+        current, models = self._find(self._model), self._models()
+        for model in models if current in models else [current, *models]:
+            click.echo(f"{'*' if model == current else ' '} {model}")
+
+    def _models(self) -> list[str]:
+        return [model.id for model in self._kernel.models() if model.kind != "embedding"]

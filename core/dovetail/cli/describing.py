@@ -36,7 +36,10 @@ async def _describe_all(records: list[PluginRecord]) -> list[PluginDescription]:
         async with places:
             return await _describe(record)
 
-    return list(await asyncio.gather(*map(one, records)))
+    # Not `gather`, which would leave when the first is cancelled, before the others have ended.
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(record)) for record in records]
+    return [task.result() for task in tasks]
 
 
 async def _describe(record: PluginRecord) -> PluginDescription:
@@ -64,6 +67,7 @@ async def _describe(record: PluginRecord) -> PluginDescription:
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()  # else asyncio complains of an end that nobody waits for
     return PluginDescription(
         plugin=record.plugin_id,
         distribution=record.distribution,

@@ -27,7 +27,13 @@ if TYPE_CHECKING:
 def embed(texts: tuple[str, ...], model: str, config: Path | None, settings: Given) -> None:
     """Write the vector of each TEXT, and of each line from a pipe: a JSON list on a line."""
     wanted = [check_text(text, "a text") for text in texts]
-    wanted += [line.rstrip("\r") for line in piped_text().split("\n") if line.strip()]
+    piped = [line.rstrip("\r") for line in piped_text().split("\n")]
+    for what, some in (("text", wanted), ("line", piped if any(piped) else [])):
+        for number, text in enumerate(some, 1):
+            if not text.strip():
+                # Passed over, it would leave fewer vectors than lines and nobody to tell which.
+                raise WrongUse(f"{what} {number} is empty, which has no vector: leave it out")
+    wanted += filter(None, piped)
     if not wanted:
         raise WrongUse("there is no text: dovetail embed TEXT..., or send lines to stdin")
 

@@ -42,6 +42,9 @@ def run_interruptible(work: Callable[[], int]) -> int:
     # A process in the background has it ignored, and that shall stay so.
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, _on_interrupt)
+        # Registered first, so called last: what is left then takes Python's handler away and would
+        # have the signal end the process, with another exit code.
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
         _watch()
     try:
         code = work()

@@ -7,7 +7,26 @@ from typing import Any
 
 import click
 
+from dovetail.cli.state import State
+
 HELP_NAMES = {"help_option_names": ["-h", "--help"]}
+
+
+def _debug_option() -> click.Option:
+    """`--debug` behind the command, where one thinks of it when the command has failed."""
+
+    def remember(context: click.Context, _: click.Parameter, value: bool) -> None:
+        if value:
+            context.ensure_object(State).debug = True
+
+    return click.Option(
+        ["--debug"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=remember,
+        help="Show errors with their traceback.",
+    )
 
 
 class LazyGroup(click.Group):
@@ -31,6 +50,10 @@ class LazyGroup(click.Group):
             return None
         module, _, attribute = self.places[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
+        if not isinstance(command, click.Group) and not any(
+            parameter.name == "debug" for parameter in command.params
+        ):
+            command.params.append(_debug_option())
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

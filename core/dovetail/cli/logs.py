@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from dovetail.cli.state import State
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether asyncio tells more than that a run goes on which the kernel has given up.
+
+    At the end it says so of each generator of such a run; the kernel has said it before.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, RuntimeError) and "is already running" in str(error))
+
+
 def configure_logs(state: State) -> None:
     """Send what is logged from now on to stderr; the config's secrets are masked as they come."""
 
@@ -25,6 +34,7 @@ def configure_logs(state: State) -> None:
         text = f"{event} ({details})" if details else str(event)
         return redact(f"dovetail: {method}: {text}", state.secrets)
 
+    logging.getLogger("asyncio").addFilter(_is_news)
     structlog.configure(
         processors=[line],
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),

@@ -95,8 +95,18 @@ def read(config: Path | None, settings: Given) -> RawConfig:
         ConfigNotFound: there is none.
         ConfigError: it cannot be read.
     """
-    from dovetail.config import read_config
+    import shlex
+    from dataclasses import replace
 
-    raw = read_config(config, overrides={**dict(settings)})
+    from dovetail.config import read_config
+    from dovetail.errors import ConfigNotFound
+
+    try:
+        raw = read_config(config, overrides={**dict(settings)})
+    except ConfigNotFound as error:
+        if config is None:
+            raise
+        hint = f"`dovetail init {shlex.quote(str(config))}` writes one"
+        raise ConfigNotFound([replace(p, hint=p.hint or hint) for p in error.problems]) from error
     current_state().secrets |= raw.secrets()
     return raw

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dovetail.cli.app import OWN
 from dovetail.cli.errors import failure_as_json, problem_as_json
 from dovetail.cli.lazy import HELP_NAMES
 from dovetail.cli.logs import configure_logs
@@ -16,6 +17,7 @@ from dovetail.cli.running import run_async
 from dovetail.cli.state import current_state
 from dovetail.cli.survey import survey
 from dovetail.cli.tables import show_table
+from dovetail.host.discovery import discover_commands
 from dovetail.host.host import table_of
 from dovetail.host.lifecycle import start_all, stop_all
 from dovetail.host.records import PluginRecord
@@ -69,11 +71,14 @@ def doctor(context: click.Context, config: Path | None, settings: Given) -> None
     """
     configure_logs(current_state())
     found, findings = run_async(_examine(read(config, settings)))
+    hidden = _hidden_commands()
     healthy = not found.problems and all(finding.failure is None for finding in findings)
     if current_state().as_json:
-        _show_json(found, findings, healthy=healthy)
+        _show_json(found, findings, hidden, healthy=healthy)
     else:
         _show(found, findings)
+        for line in hidden:
+            click.echo(f"\n{line}")
     context.exit(0 if healthy else 1)
 
 
@@ -121,13 +126,24 @@ def _failed(found: Survey, failure: Failure) -> Finding:
     return Finding(failure.component or failure.plugin_id, record, "failed", failure=failure)
 
 
-def _show_json(found: Survey, findings: list[Finding], *, healthy: bool) -> None:
+def _hidden_commands() -> list[str]:
+    """What is said of each plugin's command that cannot be called, since dovetail has its name."""
+    return [
+        f"the command `{name}` of `{distribution}` cannot be called: `dovetail {name}` is "
+        f"dovetail's own\n    → tell the author of `{distribution}` to name it otherwise"
+        for name, (_, distribution) in sorted(discover_commands().items())
+        if name in OWN
+    ]
+
+
+def _show_json(found: Survey, findings: list[Finding], hidden: list[str], *, healthy: bool) -> None:
     import json
 
     told = {
         "healthy": healthy,
         "problems": [problem_as_json(problem) for problem in found.problems],
         "components": [finding.as_json() for finding in findings],
+        "hidden_commands": hidden,
     }
     click.echo(redact(json.dumps(told, ensure_ascii=False), current_state().secrets))
 

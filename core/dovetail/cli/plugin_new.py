@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from importlib.resources.abc import Traversable
 
-_NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
+_NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 LONGEST_NAME = 50
 
 
@@ -34,6 +34,7 @@ LONGEST_NAME = 50
 )
 def new(name: str, folder: Path | None) -> None:
     """Write the project of a new plugin with the id NAME, ready to be installed and tested."""
+    name = name.replace("_", "-")  # one spelling for the id, the distribution and the folder
     _check_name(name)
     folder = folder or Path(f"dovetail-{name}")
     if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
@@ -42,9 +43,9 @@ def new(name: str, folder: Path | None) -> None:
         )
     words = {
         "id": name,
-        "distribution": f"dovetail-{name.replace('_', '-')}",
+        "distribution": f"dovetail-{name}",
         "package": f"dovetail_{name.replace('-', '_')}",
-        "class": "".join(part.capitalize() for part in re.split("[-_]", name)),
+        "class": "".join(part.capitalize() for part in name.split("-")),
         "version": __version__,
     }
     try:

@@ -37,7 +37,7 @@ def plugins() -> None:
 @json_option
 @config_options
 def list_plugins(config: Path | None, settings: Given) -> None:
-    """List the installed plugins, and by which line of the config each is enabled."""
+    """List the installed plugins, those that the config enables first, and by which line of it."""
     from dovetail.host.discovery import discover
 
     found = discover()
@@ -45,6 +45,7 @@ def list_plugins(config: Path | None, settings: Given) -> None:
     enabled = enabled_by(understood) if understood else {}
     rows = [_row(record, enabled.get(record.plugin_id, [])) for record in found.values()]
     rows += [_missing(plugin, where) for plugin, where in enabled.items() if plugin not in found]
+    rows.sort(key=lambda row: (not row["enabled"], row["id"]))
     if current_state().as_json:
         click.echo(json.dumps(rows, ensure_ascii=False))
     else:

@@ -190,7 +190,8 @@ class ChatProviderContract(ComponentContract):
         Mend: let `CancelledError` through (`except Exception` does, a bare `except` does not); run
         blocking work in a thread and tell it to stop in a `finally`.
         """
-        await self.use(kernel)  # what is loaded on first use shall not count
+        async with self.in_time("no answer came"):
+            await self.use(kernel)  # what is loaded on first use shall not count
         for first in (False, True):
             async with self._stream(kernel) as stream:
                 if first:
@@ -273,13 +274,14 @@ class ChatProviderContract(ComponentContract):
         Mend: count the messages of the request that is passed, and return None if you cannot.
         """
         provider, model = self.find(kernel), self._model(kernel)
-        short = await provider.count_tokens(self.request("one", model))
-        longer = await provider.count_tokens(self.request("one two three four " * 50, model))
+        async with self.in_time("it did not count tokens"):
+            short = await provider.count_tokens(self.request("one", model))
+            longer = await provider.count_tokens(self.request("one two three four " * 50, model))
+            window = await provider.context_window(model)
         if short is not None or longer is not None:
             assert short is not None and longer is not None and 0 < short < longer, (
                 f"a short message counts {short} tokens, a long one {longer}"
             )
-        window = await provider.context_window(model)
         assert window is None or window > 0, f"a context window of {window}"
 
     def _model(self, kernel: Kernel) -> str:

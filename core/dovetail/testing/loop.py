@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ else:
 
 GRACE_SECONDS = 5.0
 """How long what is over its time may take to end once it is cancelled."""
+LONGEST_SECONDS = 300.0
+"""How long one test or fixture may take in all, where nothing in it has a limit of its own."""
 END_SECONDS = 2.0
 """How long what was cancelled at the end of the loop may take, and all else after it was left."""
 MEND = (
@@ -42,18 +45,21 @@ class BoundedLoop(_Base):
         # A bare future is how the end of the loop waits for all tasks, which it has cancelled.
         ending = asyncio.isfuture(future) and not isinstance(future, asyncio.Task)
         self._leaving = False
-        limit = None
-        if ending or self._left:
-            limit = self.call_later(END_SECONDS, self.leave, "")
+        seconds = END_SECONDS if ending or self._left else LONGEST_SECONDS
+        limit = self.call_later(seconds, self.leave, "")
         try:
             return super().run_until_complete(future)
         except RuntimeError:
             if not self._leaving:
                 raise
-            raise AssertionError(self._left) from None
+            if not ending:
+                raise AssertionError(self._left) from None
+            # An error here would keep anyio from making another loop for the next test.
+            sys.stderr.write(f"{self._left}\n")
+            self._kill()
+            return None
         finally:
-            if limit is not None:
-                limit.cancel()
+            limit.cancel()
 
     def leave(self, what: str) -> None:
         """Stop waiting for what runs; `what` says what did not come."""
@@ -61,3 +67,15 @@ class BoundedLoop(_Base):
         self._left = f"{what or f'these do not end: {tasks}'}; {MEND}"
         self._leaving = True
         self.stop()
+
+    def _kill(self) -> None:
+        """End the tasks that are left by ending their coroutines below them."""
+        left = asyncio.all_tasks(self)
+        for task in left:
+            with suppress(Exception):  # whatever it says: it had its chance
+                coroutine = task.get_coro()
+                if coroutine is not None:
+                    coroutine.close()
+            task.cancel()  # to have it notice
+        if left:
+            super().run_until_complete(asyncio.wait(left, timeout=END_SECONDS))

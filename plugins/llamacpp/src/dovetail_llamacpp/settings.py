@@ -31,9 +31,9 @@ class LlamaCppSettings(Settings):
     )
     context: int | None = Field(
         default=None,
-        ge=64,
-        description="Tokens of prompt and answer together, for each slot. Default: what the model "
-        "was trained on, at most 4096.",
+        ge=1,
+        description="Tokens of prompt and answer together, for each slot; llama.cpp rounds it up "
+        "to a multiple of 256. Default: what the model was trained on, at most 4096.",
     )
     slots: int = Field(
         default=2,

@@ -42,8 +42,12 @@ def about_chat(
                 fields["prompt_tokens"] = usage.prompt_tokens
             if usage.completion_tokens is not None:
                 fields["completion_tokens"] = usage.completion_tokens
-                rate = usage.completion_tokens / max(seconds, 1e-9)
-                fields["tokens_per_s"] = int(rate * 10) / 10
+                # How long the prompt took to be read says nothing of how quickly the answer grew.
+                tokens, since = usage.completion_tokens, seconds
+                if first is not None:
+                    tokens, since = tokens - 1, seconds - first
+                if tokens > 0:
+                    fields["tokens_per_s"] = int(tokens / max(since, 1e-9) * 10) / 10
     if first is not None:
         fields["first_chunk_s"] = int(first * 1e6) / 1e6
     fields["duration_s"] = int(seconds * 1e6) / 1e6  # `round` takes four times as long
