@@ -1,5 +1,6 @@
 # Needs Python 3.11 or newer with venv, and make. Everything is put into this folder:
-# .bootstrap (uv and its cache), .venv (the workspace), .bench (what `make bench` measures against).
+# .bootstrap (uv and its cache), .venv (the workspace), .bench (what `make bench` measures against),
+# .fuzz (for `make fuzz`).
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 
@@ -14,7 +15,7 @@ unexport PYTHONPATH PYTHONHOME
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint bench pins clean
+.PHONY: help setup demo test check lint bench fuzz pins clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -42,12 +43,15 @@ lint: setup ## the quick part of `make check`
 bench: .bench/.ready ## measure, print a table and write docs/benchmarks.md
 	.bench/bin/python tests/benchmarks/run.py
 
+fuzz: .fuzz/.ready ## a million cases over the decoders of streams (Linux)
+	.fuzz/bin/python tests/fuzz/decoders.py
+
 pins: ## pin exactly, in pyproject.toml, the packages that were resolved
 	scripts/uv lock
 	$(PYTHON) scripts/pins.py
 
 clean: ## remove everything that make made
-	rm -rf .bootstrap .venv .bench dist uv.lock
+	rm -rf .bootstrap .venv .bench .fuzz dist uv.lock
 	rm -rf .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -63,4 +67,8 @@ clean: ## remove everything that make made
 
 .bench/.ready: $(PROJECTS) scripts/uv | .bootstrap/uv-$(UV_VERSION)
 	UV_PROJECT_ENVIRONMENT=.bench scripts/uv sync --quiet --all-packages --all-extras --no-dev --group bench
+	@touch $@
+
+.fuzz/.ready: $(PROJECTS) scripts/uv | .bootstrap/uv-$(UV_VERSION)
+	UV_PROJECT_ENVIRONMENT=.fuzz scripts/uv sync --quiet --no-dev --group fuzz
 	@touch $@

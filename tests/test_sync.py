@@ -22,6 +22,7 @@ from dovetail import (
 from tests.support.distributions import ROOT
 from tests.support.kernels import kernel_of
 from tests.support.models import Echo, Gated
+from tests.support.processes import unmeasured
 
 if TYPE_CHECKING:
     from dovetail import Component
@@ -150,6 +151,7 @@ def test_interrupts_at_any_moment_leave_nothing_behind() -> None:
     # In a process of its own: what Python does of an interrupt inside its own callbacks is noise.
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", INTERRUPTED],
+        env=unmeasured(),
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
         ToolCallDelta as ToolCallDelta,
     )
     from dovetail.chat.messages import (
+        Annotation as Annotation,
+    )
+    from dovetail.chat.messages import (
+        AudioPart as AudioPart,
+    )
+    from dovetail.chat.messages import (
         ChatMessage as ChatMessage,
     )
     from dovetail.chat.messages import (
@@ -67,13 +73,22 @@ if TYPE_CHECKING:
         ChatResponse as ChatResponse,
     )
     from dovetail.chat.responses import (
+        Choice as Choice,
+    )
+    from dovetail.chat.responses import (
         EmbeddingResponse as EmbeddingResponse,
     )
     from dovetail.chat.responses import (
         FinishReason as FinishReason,
     )
     from dovetail.chat.responses import (
+        Logprobs as Logprobs,
+    )
+    from dovetail.chat.responses import (
         ModelInfo as ModelInfo,
+    )
+    from dovetail.chat.responses import (
+        TokenLogprob as TokenLogprob,
     )
     from dovetail.chat.responses import (
         Usage as Usage,
@@ -194,6 +209,15 @@ if TYPE_CHECKING:
     from dovetail.host.records import (
         PluginState as PluginState,
     )
+    from dovetail.http.client import HttpClient as HttpClient
+    from dovetail.http.client import Reply as Reply
+    from dovetail.http.client import StreamedReply as StreamedReply
+    from dovetail.http.failures import error_of_object as error_of_object
+    from dovetail.http.ndjson import NdjsonDecoder as NdjsonDecoder
+    from dovetail.http.ndjson import parse_json as parse_json
+    from dovetail.http.options import HttpOptions as HttpOptions
+    from dovetail.http.sse import ServerSentEvent as ServerSentEvent
+    from dovetail.http.sse import SseDecoder as SseDecoder
     from dovetail.ids import new_id as new_id
     from dovetail.kernel import Kernel as Kernel
     from dovetail.middleware import (
@@ -230,6 +254,8 @@ _PLACES = {
     "End": "dovetail.chat.answer",
     "StreamingChunk": "dovetail.chat.chunks",
     "ToolCallDelta": "dovetail.chat.chunks",
+    "Annotation": "dovetail.chat.messages",
+    "AudioPart": "dovetail.chat.messages",
     "ChatMessage": "dovetail.chat.messages",
     "ContentPart": "dovetail.chat.messages",
     "ImagePart": "dovetail.chat.messages",
@@ -244,9 +270,12 @@ _PLACES = {
     "ResponseFormat": "dovetail.chat.requests",
     "ToolChoice": "dovetail.chat.requests",
     "ChatResponse": "dovetail.chat.responses",
+    "Choice": "dovetail.chat.responses",
     "EmbeddingResponse": "dovetail.chat.responses",
     "FinishReason": "dovetail.chat.responses",
+    "Logprobs": "dovetail.chat.responses",
     "ModelInfo": "dovetail.chat.responses",
+    "TokenLogprob": "dovetail.chat.responses",
     "Usage": "dovetail.chat.responses",
     "ChatSessionManager": "dovetail.chat.runs",
     "Run": "dovetail.chat.runs",
@@ -290,6 +319,15 @@ _PLACES = {
     "FailureStage": "dovetail.host.records",
     "PluginRecord": "dovetail.host.records",
     "PluginState": "dovetail.host.records",
+    "HttpClient": "dovetail.http.client",
+    "Reply": "dovetail.http.client",
+    "StreamedReply": "dovetail.http.client",
+    "error_of_object": "dovetail.http.failures",
+    "NdjsonDecoder": "dovetail.http.ndjson",
+    "parse_json": "dovetail.http.ndjson",
+    "HttpOptions": "dovetail.http.options",
+    "ServerSentEvent": "dovetail.http.sse",
+    "SseDecoder": "dovetail.http.sse",
     "new_id": "dovetail.ids",
     "Kernel": "dovetail.kernel",
     "ChatCall": "dovetail.middleware",

@@ -36,6 +36,7 @@ from dataclasses import dataclass, replace
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any, ClassVar
 
     from dovetail.chat.responses import ChatResponse
     from dovetail.host.records import Failure
@@ -144,6 +145,8 @@ class ErrorDetails:
     """Seconds after which the other side says to try again."""
     nearest: tuple[str, ...] = ()
     """Names near the one that was not found."""
+    may_retry: bool = False
+    """Whether the same request may succeed if it is sent again."""
 
 
 class ProviderError(DovetailError):
@@ -153,8 +156,10 @@ class ProviderError(DovetailError):
     """
 
     response: ChatResponse | None = None
+    passing: ClassVar[bool] = False
+    """Whether errors of this class may pass, so that `details.may_retry` is true unless said."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one known detail, all optional
         self,
         message: str,
         *,
@@ -164,11 +169,16 @@ class ProviderError(DovetailError):
         request_id: str = "",
         retry_after: float | None = None,
         nearest: Sequence[str] = (),
+        may_retry: bool | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
+        self.metadata: dict[str, Any] = {}
+        """What middleware noted, such as the attempts that were made."""
+        if may_retry is None:
+            may_retry = self.passing
         self._details = ErrorDetails(
-            status, provider, model, request_id, retry_after, tuple(nearest)
+            status, provider, model, request_id, retry_after, tuple(nearest), may_retry
         )
 
     @property
@@ -211,6 +221,8 @@ class AuthenticationError(ProviderError):
 class RateLimited(ProviderError):
     """Too many requests or tokens; see `details.retry_after`."""
 
+    passing = True
+
 
 class InvalidRequest(ProviderError):
     """The request can never succeed as it is."""
@@ -231,6 +243,8 @@ class ModelNotFound(InvalidRequest):
 class ProviderUnavailable(ProviderError):
     """The provider cannot be reached or cannot answer now."""
 
+    passing = True
+
 
 class ProviderTimeout(ProviderUnavailable):
     """The provider took longer than its limit."""
@@ -238,6 +252,8 @@ class ProviderTimeout(ProviderUnavailable):
 
 class StreamInterrupted(ProviderError):
     """The answer ended before it was complete."""
+
+    passing = True
 
 
 class InvalidResponse(ProviderError):

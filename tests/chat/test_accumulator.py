@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dovetail import (
+    Annotation,
+    Answer,
     ChatMessage,
+    ChatResponse,
     FinishReason,
     InvalidResponse,
+    Logprobs,
     StreamingAccumulator,
     StreamingChunk,
     StreamingToNonStreamingConverter,
+    TokenLogprob,
     ToolCallDelta,
     Usage,
 )
@@ -84,6 +89,37 @@ def test_pieces_without_id_or_index_belong_to_the_open_call() -> None:
     ) == [("1", "f", "{}"), ("2", "g", "[]")]
 
 
+def test_an_id_that_comes_late_belongs_to_the_call_that_has_none() -> None:
+    assert calls(
+        ToolCallDelta(name="f", index=0),
+        ToolCallDelta(id="1", arguments="{}", index=0),
+        ToolCallDelta(name="g", index=1),
+        ToolCallDelta(id="2", arguments="[]", index=1),
+    ) == [("1", "f", "{}"), ("2", "g", "[]")]
+
+
+@pytest.mark.parametrize("index", [None, 0])
+def test_a_name_without_an_id_opens_another_call_once_the_last_is_complete(
+    index: int | None,
+) -> None:
+    made = calls(
+        ToolCallDelta(name="f", arguments='{"a":', index=index),
+        ToolCallDelta(name="f", arguments="1}", index=index),
+        ToolCallDelta(name="f", arguments='{"a":2}', index=index),
+        ToolCallDelta(name="g", index=index),
+    )
+    assert [call[1:] for call in made] == [("f", '{"a":1}'), ("f", '{"a":2}'), ("g", "{}")]
+
+
+def test_what_a_call_has_besides_is_collected() -> None:
+    deltas = (
+        ToolCallDelta(id="1", name="f", extras={"a": 1, "b": 1}),
+        ToolCallDelta(id="1", extras={"b": 2}),
+    )
+    (call,) = accumulate(StreamingChunk(tool_calls=deltas)).response().message.tool_calls
+    assert call.extras == {"a": 1, "b": 2}
+
+
 def test_a_call_without_an_id_gets_one_that_stays() -> None:
     accumulator = accumulate(StreamingChunk(tool_calls=(ToolCallDelta(name="f"),)))
     (first,) = accumulator.response().message.tool_calls
@@ -114,3 +150,81 @@ async def test_a_stream_is_converted_to_one_answer() -> None:
     response = await StreamingToNonStreamingConverter().convert(stream())
     assert response.message == ChatMessage.assistant("ab")
     assert response.finish_reason is FinishReason.LENGTH
+
+
+def test_a_tuple_in_extras_adds_and_anything_else_replaces() -> None:
+    listed = ["x"]
+    response = accumulate(
+        StreamingChunk(extras={"add": ("a",), "replace": ["a"], "begun": listed}),
+        StreamingChunk(extras={"add": ("b", "c"), "replace": ["b"], "begun": ("y",)}),
+    ).response()
+    assert response.extras == {"add": ["a", "b", "c"], "replace": ["b"], "begun": ["x", "y"]}
+    assert listed == ["x"]
+
+
+def test_what_was_given_out_does_not_change_with_what_comes_later() -> None:
+    accumulator = accumulate(StreamingChunk(extras={"add": ("a",)}))
+    early = accumulator.response()
+    accumulator.add(StreamingChunk(extras={"add": ("b",)}))
+    assert early.extras == {"add": ["a"]}
+    assert accumulator.response().extras == {"add": ["a", "b"]}
+
+
+def likely(token: str) -> Logprobs:
+    return Logprobs(content=(TokenLogprob(token=token, logprob=-0.5),))
+
+
+def several() -> StreamingAccumulator:
+    """Three answers that came mixed, one of them cut short in a tool call."""
+    return accumulate(
+        StreamingChunk(text="b1", index=1, logprobs=likely("b1"), model="m"),
+        StreamingChunk(text="a1", logprobs=likely("a1")),
+        StreamingChunk(text="c", index=2, tool_calls=(ToolCallDelta("1", "f", "{"),)),
+        StreamingChunk(text="b2", index=1, logprobs=likely("b2"), extras={"x": 1}),
+        StreamingChunk(finish_reason="stop", annotations=(Annotation(url="https://a.org"),)),
+        StreamingChunk(
+            finish_reason=FinishReason.LENGTH, index=1, usage=Usage(completion_tokens=4)
+        ),
+    )
+
+
+def test_several_answers_are_kept_apart() -> None:
+    response = several().response()
+    assert [(c.index, c.text, c.finish_reason) for c in response.alternatives] == [
+        (1, "b1b2", FinishReason.LENGTH),
+        (2, "c", FinishReason.TOOL_CALLS),
+    ]
+    assert (response.text, response.extras) == ("a1", {})
+    assert response.alternatives[0].extras == {"x": 1}
+    assert response.message.annotations == (Annotation(url="https://a.org"),)
+    assert response.logprobs == likely("a1")
+    tokens = response.alternatives[0].logprobs
+    assert tokens is not None
+    assert [token.token for token in tokens.content] == ["b1", "b2"]
+    assert response.usage == Usage(completion_tokens=4)
+    assert response.model == "m"
+
+
+def test_of_several_answers_cut_short_the_finished_ones_say_so() -> None:
+    partial = several().partial(FinishReason.CANCELLED)
+    assert partial.finish_reason is FinishReason.CANCELLED
+    assert [(c.finish_reason, c.message.tool_calls) for c in partial.alternatives] == [
+        (FinishReason.LENGTH, ()),
+        (FinishReason.CANCELLED, ()),
+    ]
+
+
+def test_nothing_but_a_second_answer_is_something() -> None:
+    assert accumulate(StreamingChunk(usage=Usage(), model="m")).empty
+    assert not accumulate(StreamingChunk(text="b", index=1)).empty
+
+
+async def test_a_whole_answer_is_the_same_after_it_went_through_chunks() -> None:
+    whole = several().response()
+    again = Answer.of(whole)
+    again.each(lambda chunk: chunk)
+    assert await again.read() == whole
+    changed = Answer.of(whole)
+    changed.each(lambda chunk: StreamingChunk(text=chunk.text.upper(), index=chunk.index))
+    response: ChatResponse = await changed.read()
+    assert [response.text, *(c.text for c in response.alternatives)] == ["A1", "B1B2", "C"]

@@ -10,17 +10,22 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from dovetail import (
+    Annotation,
+    AudioPart,
     ChatMessage,
     ChatRequest,
     ChatResponse,
+    Choice,
     EmbeddingRequest,
     EmbeddingResponse,
     FinishReason,
     FunctionTool,
     ImagePart,
+    Logprobs,
     MessageRole,
     ResponseFormat,
     TextPart,
+    TokenLogprob,
     ToolCall,
     ToolChoice,
     Usage,
@@ -34,21 +39,54 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 )
 tables = st.dictionaries(text, json_values, max_size=2)
 counts = st.none() | st.integers(0, 10**9)
-parts = st.builds(TextPart, text=text) | st.builds(
-    ImagePart, url=text, data=text, detail=st.sampled_from(["auto", "low", "high"])
+parts = (
+    st.builds(TextPart, text=text)
+    | st.builds(ImagePart, url=text, data=text, detail=st.sampled_from(["auto", "low", "high"]))
+    | st.builds(AudioPart, data=text, format=text)
 )
+sources = st.builds(
+    Annotation, type=text, url=text, title=text, start=counts, end=counts, extras=tables
+)
+tokens = st.recursive(
+    st.builds(
+        TokenLogprob,
+        token=text,
+        logprob=st.floats(-9999, 0),
+        bytes=st.none() | st.lists(st.integers(0, 255), max_size=3).map(tuple),
+        extras=tables,
+    ),
+    lambda inner: st.builds(
+        TokenLogprob, token=text, logprob=st.just(-1.0), top=st.lists(inner, max_size=2).map(tuple)
+    ),
+    max_leaves=2,
+)
+logprobs = st.none() | st.builds(
+    Logprobs,
+    content=st.lists(tokens, max_size=2).map(tuple),
+    refusal=st.lists(tokens, max_size=1).map(tuple),
+)
+reasons = st.sampled_from(FinishReason) | text
 messages = st.builds(
     ChatMessage,
     role=st.sampled_from(MessageRole),
     content=text | st.lists(parts, max_size=3).map(tuple),
-    tool_calls=st.lists(st.builds(ToolCall, id=text, name=text, arguments=text), max_size=2).map(
-        tuple
-    ),
+    tool_calls=st.lists(
+        st.builds(ToolCall, id=text, name=text, arguments=text, extras=tables), max_size=2
+    ).map(tuple),
     tool_call_id=text,
     name=text,
     reasoning=text,
     refusal=text,
+    annotations=st.lists(sources, max_size=1).map(tuple),
     metadata=tables,
+)
+choices = st.builds(
+    Choice,
+    index=st.integers(1, 9),
+    message=messages,
+    finish_reason=reasons,
+    logprobs=logprobs,
+    extras=tables,
 )
 usages = st.builds(
     Usage,
@@ -87,11 +125,13 @@ requests = st.builds(
 responses = st.builds(
     ChatResponse,
     message=messages,
-    finish_reason=st.sampled_from(FinishReason) | text,
+    finish_reason=reasons,
     usage=st.none() | usages,
     model=text,
     provider=text,
     request_id=text,
+    logprobs=logprobs,
+    alternatives=st.lists(choices, max_size=1).map(tuple),
     metadata=tables,
     extras=tables,
 )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
+
+from tests.support.processes import unmeasured
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,9 +33,11 @@ print(*(name for name in sys.argv[1:] if name in sys.modules))
 
 def test_a_command_that_only_looks_at_the_config_imports_nothing_heavy(folder: Path) -> None:
     (folder / "dovetail.toml").write_text('[providers.a]\nkey = "${X:-y}"\n')
-    # Measuring coverage in the process would import more than the process does.
-    env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     result = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *HEAVY], env=env, check=True, capture_output=True, text=True
+        [sys.executable, "-c", SCRIPT, *HEAVY],
+        env=unmeasured(),
+        check=True,
+        capture_output=True,
+        text=True,
     )
     assert result.stdout.split() == []

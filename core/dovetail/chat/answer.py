@@ -313,7 +313,11 @@ class Answer:
         if whole is None:
             return made
         # A whole answer went through `each`: what chunks do not carry stays as it was.
-        said = {"message": made.message, "finish_reason": made.finish_reason}
+        said = {
+            "message": made.message,
+            "finish_reason": made.finish_reason,
+            "alternatives": made.alternatives,
+        }
         return whole.model_copy(update=said)
 
     def _request_id(self) -> str:

@@ -14,7 +14,8 @@ from dovetail.chat.messages import MessageRole
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from dovetail.chat.responses import ChatResponse, FinishReason, Usage
+    from dovetail.chat.messages import Annotation, ChatMessage
+    from dovetail.chat.responses import ChatResponse, FinishReason, Logprobs, Usage
 
 T = TypeVar("T")
 
@@ -32,6 +33,8 @@ class ToolCallDelta:
     name: str = ""
     arguments: str = ""
     index: int | None = None
+    extras: Mapping[str, Any] | None = None
+    """What the provider put beside it; later keys win."""
 
 
 @_value
@@ -47,26 +50,45 @@ class StreamingChunk:
     usage: Usage | None = None
     model: str = ""
     extras: Mapping[str, Any] | None = None
-    """What the provider said besides; later keys win."""
+    """What the provider said besides. Later keys win, but a tuple adds to what came before, and the
+    whole answer has a list of all."""
+    index: int = 0
+    """Which of several answers it is a piece of; usage and model are those of all."""
+    annotations: tuple[Annotation, ...] = ()
+    logprobs: Logprobs | None = None
 
 
 def chunks_of(response: ChatResponse) -> Iterator[StreamingChunk]:
-    """The chunk that says the same as a whole `response`."""
-    message = response.message
-    if message.role is not MessageRole.ASSISTANT:
-        role = message.role
-        reason = f"an answer's message has the role `assistant`, not `{role}`"
-        raise ValueError(reason)
+    """The chunks that say the same as a whole `response`: one for each of its answers."""
     yield StreamingChunk(
-        text=message.text,
-        reasoning=message.reasoning,
-        refusal=message.refusal,
-        tool_calls=tuple(
-            ToolCallDelta(call.id, call.name, call.arguments, index)
-            for index, call in enumerate(message.tool_calls)
-        ),
         finish_reason=response.finish_reason,
         usage=response.usage,
         model=response.model,
         extras=response.extras or None,
+        logprobs=response.logprobs,
+        **_said(response.message),
     )
+    for choice in response.alternatives:
+        yield StreamingChunk(
+            finish_reason=choice.finish_reason,
+            extras=choice.extras or None,
+            index=choice.index,
+            logprobs=choice.logprobs,
+            **_said(choice.message),
+        )
+
+
+def _said(message: ChatMessage) -> dict[str, Any]:
+    if message.role is not MessageRole.ASSISTANT:
+        reason = f"an answer's message has the role `assistant`, not `{message.role}`"
+        raise ValueError(reason)
+    return {
+        "text": message.text,
+        "reasoning": message.reasoning,
+        "refusal": message.refusal,
+        "tool_calls": tuple(
+            ToolCallDelta(call.id, call.name, call.arguments, index, call.extras or None)
+            for index, call in enumerate(message.tool_calls)
+        ),
+        "annotations": message.annotations,
+    }

@@ -49,7 +49,17 @@ class ImagePart(Model):
     """How closely the model should look."""
 
 
-ContentPart = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+class AudioPart(Model):
+    """Something heard, in a message: base64 `data` in a named `format`."""
+
+    type: Literal["audio"] = "audio"
+    data: str
+    """The sound itself, base64."""
+    format: str = "wav"
+    """How it is encoded: `wav`, `mp3`, or what the provider knows."""
+
+
+ContentPart = Annotated[TextPart | ImagePart | AudioPart, Field(discriminator="type")]
 
 
 class ToolCall(Model):
@@ -59,6 +69,23 @@ class ToolCall(Model):
     name: str
     arguments: Text = "{}"
     """The arguments as the model wrote them: JSON text, perhaps not valid."""
+    extras: JsonObject = Field(default_factory=empty)
+    """What the provider put beside it and may want back with the call's result."""
+
+
+class Annotation(Model):
+    """Where something in an answer's text comes from."""
+
+    type: str = "url_citation"
+    """`url_citation`, or the provider's word for another kind."""
+    url: str = ""
+    title: str = ""
+    start: int | None = None
+    """Where in the text the passage begins that it is about, in characters."""
+    end: int | None = None
+    """The character after the passage's last."""
+    extras: JsonObject = Field(default_factory=empty)
+    """What the provider said besides."""
 
 
 class ChatMessage(Model):
@@ -76,6 +103,8 @@ class ChatMessage(Model):
     """What the model thought before it spoke, where it shows that."""
     refusal: Text = ""
     """The words of a refusal, where the model gives them apart."""
+    annotations: tuple[Annotation, ...] = ()
+    """Where an answer says its parts come from."""
     metadata: JsonObject = Field(default_factory=empty)
 
     @property

@@ -39,11 +39,52 @@ class Usage(Model):
     extras: JsonObject = Field(default_factory=empty)
 
 
+class TokenLogprob(Model):
+    """How likely the model thought a token was."""
+
+    token: str
+    logprob: float
+    """Natural logarithm of its probability."""
+    bytes: tuple[int, ...] | None = None
+    """The token's bytes, since one may be a part of a character."""
+    top: tuple["TokenLogprob", ...] = ()
+    """The likeliest tokens for its place."""
+    extras: JsonObject = Field(default_factory=empty)
+    """What the provider said besides."""
+
+
+class Logprobs(Model):
+    """Log probabilities of an answer's tokens, in order, where they were asked for."""
+
+    content: tuple[TokenLogprob, ...] = ()
+    refusal: tuple[TokenLogprob, ...] = ()
+
+
+Reason = Annotated[FinishReason | str, BeforeValidator(known_reason)]
+
+
+class Choice(Model):
+    """One more answer to the same request, where several were asked for."""
+
+    index: int
+    """Its place among the answers; the first has 0."""
+    message: ChatMessage
+    finish_reason: Reason = FinishReason.STOP
+    logprobs: Logprobs | None = None
+    extras: JsonObject = Field(default_factory=empty)
+    """What the provider said of this one besides."""
+
+    @property
+    def text(self) -> str:
+        """The text of the answer."""
+        return self.message.text
+
+
 class ChatResponse(Model):
     """A whole answer."""
 
     message: ChatMessage
-    finish_reason: Annotated[FinishReason | str, BeforeValidator(known_reason)] = FinishReason.STOP
+    finish_reason: Reason = FinishReason.STOP
     usage: Usage | None = None
     model: str = ""
     """The model that answered, in the provider's words."""
@@ -51,6 +92,9 @@ class ChatResponse(Model):
     """The provider's instance name; the kernel fills it in."""
     request_id: str = ""
     """The request a host was asked; the kernel fills it in where it was made."""
+    logprobs: Logprobs | None = None
+    alternatives: tuple[Choice, ...] = ()
+    """The answers after the first, if several were asked for; never kept in a session."""
     metadata: JsonObject = Field(default_factory=empty)
     """What middleware noted."""
     extras: JsonObject = Field(default_factory=empty)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from dovetail import (
     ContextTooLong,
-    ImagePart,
     InvalidRequest,
     InvalidResponse,
     MessageRole,
     ProviderUnavailable,
     StreamingChunk,
+    TextPart,
     ToolCallDelta,
     ToolChoice,
     Usage,
@@ -63,10 +63,11 @@ def body_of(request: ChatRequest) -> dict[str, Any]:
 
 
 def _message(message: ChatMessage) -> dict[str, Any]:
-    if not isinstance(message.content, str) and any(
-        isinstance(part, ImagePart) for part in message.content
-    ):
-        raise InvalidRequest("this provider takes text only, and a message holds an image")
+    if not isinstance(message.content, str):
+        for part in message.content:
+            if not isinstance(part, TextPart):
+                what = f"this provider takes text only, and a message holds an {part.type} part"
+                raise InvalidRequest(what)
     made: dict[str, Any] = {"role": str(message.role), "content": message.text}
     if message.name:
         made["name"] = message.name
