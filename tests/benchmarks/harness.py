@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import cProfile
 import gc
 import pstats
@@ -10,13 +11,15 @@ import statistics
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     Step = Callable[[int], Awaitable[object]]
     Sample = Callable[[], Awaitable[float]]
+
+T = TypeVar("T")
 
 PROFILE_LINES = 16
 
@@ -81,7 +84,9 @@ def duration(seconds: float) -> str:
     return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
 
 
-async def interleave(samples: Mapping[str, Sample], rounds: int) -> dict[str, list[float]]:
+async def interleave(
+    samples: Mapping[str, Callable[[], Awaitable[T]]], rounds: int
+) -> dict[str, list[T]]:
     """Take every sample once a round, `rounds` times, each second round backwards.
 
     A first round warms everything up and does not count. What was imported is frozen: the garbage
@@ -89,14 +94,14 @@ async def interleave(samples: Mapping[str, Sample], rounds: int) -> dict[str, li
     """
     gc.collect()
     gc.freeze()
-    taken: dict[str, list[float]] = {name: [] for name in samples}
+    taken: dict[str, list[T]] = {name: [] for name in samples}
     order = list(samples)
     for number in range(rounds + 1):
         for name in order:
             gc.collect()
-            seconds = await samples[name]()
+            sample = await samples[name]()
             if number:
-                taken[name].append(seconds)
+                taken[name].append(sample)
         order.reverse()
     return taken
 
@@ -115,6 +120,34 @@ def timed(step: Step, times: int, *, items: int = 1) -> Sample:
         for number in range(first, count):
             await step(number)
         return (time.perf_counter() - began) / times / items
+
+    return sample
+
+
+class Cost(NamedTuple):
+    """What one step costs, or one of its items; both in seconds."""
+
+    time: float
+    cpu: float
+    """Of the whole process, its threads included."""
+
+
+def costed(
+    step: Step, times: int, *, at_once: int = 1, items: int = 1
+) -> Callable[[], Awaitable[Cost]]:
+    """A sample of `times` steps, `at_once` of them at any moment."""
+
+    async def sample() -> Cost:
+        numbers = iter(range(times))
+
+        async def worker() -> None:
+            for number in numbers:
+                await step(number)
+
+        cpu, began = time.process_time(), time.perf_counter()
+        await asyncio.gather(*(worker() for _ in range(at_once)))
+        seconds, spent = time.perf_counter() - began, time.process_time() - cpu
+        return Cost(seconds / times / items, spent / times / items)
 
     return sample
 
@@ -141,7 +174,7 @@ def top_of(stats: pstats.Stats, times: int) -> str:
     for (file, line, name), (_, calls, own, whole, _) in sorted(
         rows.items(), key=lambda item: -item[1][2]
     )[:PROFILE_LINES]:
-        place = f"`{_place(file)}:{line}` " if line else ""
+        place = f"`{place_of(file)}:{line}` " if line else ""
         micro = 1e6 / times
         shown = re.sub(r" at 0x[0-9a-f]+", "", name)
         lines.append(
@@ -150,7 +183,7 @@ def top_of(stats: pstats.Stats, times: int) -> str:
     return "\n".join(lines)
 
 
-def _place(file: str) -> str:
+def place_of(file: str) -> str:
     """A file by its place in its package: where that lies is the machine's affair."""
     parts = Path(file).parts
     for root in ("site-packages", "core", "src", "benchmarks"):

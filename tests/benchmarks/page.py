@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 
 PACKAGES = (
     "dovetail",
+    "aiohttp",
     "click",
     "httpx",
+    "httpx-aiohttp",
     "langchain-core",
+    "litellm",
     "llm",
+    "openai",
     "pluggy",
     "pydantic",
     "pydantic-ai-slim",
+    "sniffio",
     "structlog",
     "xllamacpp",
 )

@@ -12,7 +12,17 @@ from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SUBJECTS = ("start_up", "turns", "logged", "tokens", "memory")
+SUBJECTS = (
+    "start_up",
+    "turns",
+    "logged",
+    "tokens",
+    "memory",
+    "calls",
+    "streaming",
+    "resilient",
+    "crowd",
+)
 
 
 async def main(names: list[str]) -> None:

@@ -151,7 +151,7 @@ class Soak:
             connections=self._peer.connections,
             objects=len(gc.get_objects()),
             blocks=sys.getallocatedblocks(),
-            resident=_resident(),
+            resident=resident(),
         )
 
     async def _whole(self, number: int) -> None:
@@ -197,7 +197,8 @@ def providers() -> list[type[ChatProvider]]:
     return [Wire]
 
 
-def _resident() -> int:
+def resident() -> int:
+    """Bytes of real memory that this process has; 0 where the system does not say."""
     try:
         pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
     except OSError:  # not Linux
