@@ -66,12 +66,13 @@ def as_context(
     context: ExecutionContext | None, session: str | None, user: str | None
 ) -> ExecutionContext:
     """The turn's own context: the host's, or a child of the one this is called in."""
+    outer = current_context() if context is None else None
+    if context is None and outer is None:
+        return ExecutionContext(session_id=session, user_id=user)
     given = {"session_id": session} | ({"user_id": user} if user is not None else {})
-    if context is None:
-        outer = current_context()
-        if outer is None:
-            return ExecutionContext(session_id=session, user_id=user)
+    if outer is not None:
         return outer.create_child_context(**given)
+    assert context is not None  # noqa: S101 - for the type checker
     # The host's own is not changed: it may serve other turns at the same time.
     if session in (None, context.session_id) and user in (None, context.user_id):
         return context

@@ -59,8 +59,7 @@ async def assemble(
         fitting = _Fitting(request, system, new, model, provider, options)
         if await fitting.limit():
             return await fitting.fit(session, condense)
-    messages = (*system, *history, *new)
-    return request.model_copy(update={"messages": messages, "model": model})
+    return request.changed(messages=(*system, *history, *new), model=model)
 
 
 def _from_a_question(session: Session) -> Sequence[ChatMessage]:

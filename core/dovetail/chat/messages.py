@@ -1,7 +1,7 @@
 """What is said in a conversation."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -13,10 +13,22 @@ Text = Annotated[str, Field(max_length=2**31)]
 """A text that can be written: with a limit pydantic also refuses halves of surrogate pairs."""
 
 
+_set = object.__setattr__
+
+
 class Model(BaseModel):
     """The base of the chat models: immutable, no unknown fields, exact in JSON."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def changed(self, **values: Any) -> Self:
+        """A copy with other values, not validated: `model_copy(update=...)` at half the cost."""
+        copy = type(self).__new__(type(self))
+        _set(copy, "__dict__", {**self.__dict__, **values})
+        _set(copy, "__pydantic_fields_set__", self.model_fields_set | values.keys())
+        _set(copy, "__pydantic_extra__", None)
+        _set(copy, "__pydantic_private__", None)
+        return copy
 
 
 class MessageRole(StrEnum):

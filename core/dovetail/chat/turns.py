@@ -166,8 +166,8 @@ class Turn:
     async def _begin(self) -> None:
         run = self._run
         current_run.set(run)
-        self._asked = self._new = said(self._request.messages)
         if run.session_id is None:
+            self._asked = self._new = said(self._request.messages)
             return
         if not run.cancel_requested:
             run.status = SessionStatus.WAITING

@@ -198,7 +198,9 @@ class Generation:
 
     async def _ask_provider(self, call: ChatCall) -> Answer:
         name, model = call.provider, call.request.model
-        provider = self._provider(name, ChatProvider)
+        provider = self.providers.get(name)
+        if not isinstance(provider, ChatProvider):
+            provider = self._provider(name, ChatProvider)
         if call.stream or not overrides(provider, ChatProvider, "send_message"):
             try:
                 source = provider.send_message_stream(call.request, call.context)

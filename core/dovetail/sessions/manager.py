@@ -77,9 +77,7 @@ class SessionManager:
         """
         session = await self.store.load(session_id, last)
         if session is not None:
-            if session.user_id != user_id:
-                message = f"session `{session_id}` belongs to another user"
-                raise SessionForbidden(message)
+            _check_owner(session, user_id)
             return session
         if create_if_missing:
             return await self.create_session(user_id, session_id=session_id)
@@ -150,7 +148,9 @@ class SessionManager:
         except Exception as error:
             raise SessionError(_unusable(session_id, error)) from error
         try:
-            session = await self.get_session(session_id, user_id=user_id, last=self.options.history)
+            session = await self.store.load(session_id, self.options.history)
+            if session is not None:
+                _check_owner(session, user_id)
         except BaseException as error:
             self._locks.release(key)
             if isinstance(error, Exception) and not isinstance(error, DovetailError):
@@ -180,6 +180,14 @@ class SessionManager:
         session.last_accessed_at = now()
         if self.options.expiry == "sliding":
             session.expiry_at = session.last_accessed_at + self._lifetime
+
+
+def _check_owner(session: Session, user_id: str | None) -> None:
+    if session.user_id != user_id:
+        message = (
+            f"session `{session.session_id}` belongs to another user: pass `user=` to say whose"
+        )
+        raise SessionForbidden(message)
 
 
 def _unusable(session_id: str, error: Exception) -> str:
