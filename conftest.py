@@ -3,6 +3,11 @@
 import signal
 
 import pytest
+from hypothesis import settings
+
+# The same examples each time, and no stop-watch: a test passes or fails, whatever the machine does.
+settings.register_profile("dovetail", derandomize=True, deadline=None)
+settings.load_profile("dovetail")
 
 
 def pytest_configure() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from dovetail.http.failures import error_of_response, request_id_of
 from dovetail.http.faults import causes_of, died_unanswered, error_of_fault, error_of_limit
 from dovetail.http.ndjson import parse_json
 from dovetail.http.transport import Attempt, attempt, make_transport, proxy_for
+from dovetail.redaction import MASK
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 LARGEST = 256 * 1024 * 1024
 """Bytes a whole answer may have."""
+SHORTEST_KEY = 8
+"""Bytes a header's value must have to be taken for a key."""
 LARGEST_ERROR = 1024 * 1024
 """Bytes of an error's answer that are read."""
 
@@ -41,6 +44,8 @@ class Reply:
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
+    keys: tuple[bytes, ...] = field(default=(), repr=False)
+    """What an error must not show of the body."""
 
     @property
     def request_id(self) -> str:
@@ -53,7 +58,12 @@ class Reply:
         Raises:
             InvalidResponse: it is no JSON, such as a page for people.
         """
-        return parse_json(self.body)
+        try:
+            return parse_json(self.body)
+        except InvalidResponse:
+            # Said once more of the body without the keys: what an error shows of it is shortened.
+            parse_json(_masked(self.body, self.keys))
+            raise
 
 
 class HttpClient:
@@ -85,6 +95,7 @@ class HttpClient:
         self._headers = check_headers(
             {"user-agent": "dovetail", "accept-encoding": "identity", **(headers or {})}
         )
+        self._keys = _keys(headers or {})
         self._json_headers = self._headers.copy()
         self._json_headers["content-type"] = "application/json"
         self._proxy = proxy_for(options, self._url)
@@ -131,7 +142,8 @@ class HttpClient:
             response = await self._open(method, path, body, deadline)
             reply = StreamedReply(response, deadline, self._options)
             try:
-                return Reply(response.status_code, response.headers, await reply.read(LARGEST))
+                body = await reply.read(LARGEST)
+                return Reply(response.status_code, response.headers, body, self._keys)
             finally:
                 await reply.aclose()
         finally:
@@ -151,6 +163,8 @@ class HttpClient:
             words = b""  # the status says more than how its explanation broke off
         finally:
             await reply.aclose()
+        # Masked before it is shortened: half a key would not be known for one.
+        words = _masked(words, self._keys)
         raise error_of_response(response.status_code, response.headers, words)
 
     async def _send(
@@ -191,6 +205,23 @@ class HttpClient:
                 return await self._transport.handle_async_request(request)
         finally:
             attempt.reset(token)
+
+
+def _masked(body: bytes, keys: tuple[bytes, ...]) -> bytes:
+    """What a server says in an error, without the keys it was sent, should it repeat them."""
+    for key in keys:
+        body = body.replace(key, MASK.encode())
+    return body
+
+
+def _keys(headers: Mapping[str, str]) -> tuple[bytes, ...]:
+    """What of the provider's own headers must not come back: values, and tokens behind a scheme.
+
+    As they are and as JSON writes them; the longest first, since one may be a part of another.
+    """
+    values = {v for value in headers.values() for v in (value, value.partition(" ")[2])}
+    forms = {form for v in values for form in (v.encode(), to_json(v)[1:-1])}
+    return tuple(sorted((f for f in forms if len(f) >= SHORTEST_KEY), key=len, reverse=True))
 
 
 class StreamedReply:

@@ -561,7 +561,8 @@ def test_nonsense_is_an_error_of_ours_the_same_for_every_split(
         parser, chunks = StreamParser(), list[str]()
         try:
             for piece in pieces:
-                chunks += [repr(chunk) for chunk in parser.feed(piece)]
+                for chunk in parser.feed(piece):
+                    chunks.append(repr(chunk))
             parser.end()
         except DovetailError as error:
             return chunks, type(error), str(error)

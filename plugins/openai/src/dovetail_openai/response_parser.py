@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from dovetail import (
     ChatResponse,
     InvalidResponse,
@@ -114,7 +116,8 @@ class StreamParser:
             )
         if not self._finished:
             raise StreamInterrupted("the stream ended before an answer began")
-        if not all(self._finished.values()):
+        # A server that ignores how many were asked for says `[DONE]` after those it gave.
+        if not all(self._finished.values()) or not (self.done or self.complete):
             raise StreamInterrupted(
                 "the stream ended in the middle of the answer: the server did not say why it ended"
             )
@@ -223,7 +226,11 @@ def response_of(raw: Any) -> ChatResponse:
     accumulator = StreamingAccumulator()
     for chunk in parse_whole(raw):
         accumulator.add(chunk)
-    return accumulator.response()
+    try:
+        return accumulator.response()
+    except ValidationError as error:  # such as a number that JSON does not have
+        wrong = error.errors(include_input=False)[0]["msg"]
+        raise InvalidResponse(f"the answer makes no sense: {wrong}") from error
 
 
 def check(raw: Any) -> None:
@@ -235,7 +242,8 @@ def check(raw: Any) -> None:
     """
     if not isinstance(raw, dict):
         raise InvalidResponse(f"the answer is no JSON object: {str(raw)[:80]!r}")
-    if error := raw.get("error"):
+    error = raw if raw.get("object") == "error" else raw.get("error")
+    if error is not None and error != "":
         raise error_of_object(error)
     if not isinstance(raw.get("choices") or [], list):
         raise InvalidResponse("the answer's `choices` are no list")
