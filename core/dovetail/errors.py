@@ -35,7 +35,7 @@ from dataclasses import dataclass, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any, ClassVar
 
     from dovetail.chat.responses import ChatResponse
@@ -158,6 +158,9 @@ class ProviderError(DovetailError):
     response: ChatResponse | None = None
     passing: ClassVar[bool] = False
     """Whether errors of this class may pass, so that `details.may_retry` is true unless said."""
+    retell: Callable[[Callable[[bytes], bytes]], str] | None = None
+    """Says the message again, of the server's words as the function given leaves them. There while
+    the message repeats words that may hold a key which was sent."""
 
     def __init__(  # noqa: PLR0913 - each is one known detail, all optional
         self,

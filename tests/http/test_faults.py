@@ -335,33 +335,3 @@ async def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(
     with pytest.raises(PluginError, match="the header `api-key` has") as caught:
         make_client(headers={"api-key": key})
     assert "secret" not in str(caught.value)
-
-
-async def test_a_secret_that_the_server_repeats_is_masked(
-    client: HttpClient, upstream: Upstream
-) -> None:
-    upstream.script(openai_error(400, "bad header Authorization: Bearer abcdef123456"))
-    with pytest.raises(InvalidRequest) as caught:
-        await client.post("/chat", {})
-    assert "abcdef" not in str(caught.value)
-
-
-@pytest.mark.parametrize("key", ["hunter2-secretsecretsecret", 'p/s+w=rd&long"quote-key'])
-@pytest.mark.parametrize("padding", [0, 40, 60, 70, 480, 490])
-async def test_no_part_of_a_key_comes_back_however_a_server_repeats_it(
-    make_client: MakeClient, upstream: Upstream, key: str, padding: int
-) -> None:
-    client = make_client(headers={"authorization": f"Bearer {key}"})
-    said = "x" * padding + f" Bearer {key} tail"
-    upstream.script(
-        json_reply(401, {"error": {"message": said}}),
-        json_reply(401, said),
-        ScriptedReply((said.encode(),)),
-    )
-    told = []
-    for _ in range(3):
-        with pytest.raises(ProviderError) as caught:
-            (await client.get("/x")).json()
-        told.append(str(caught.value))
-    parts = {key[start : start + 8] for start in range(len(key) - 8)}
-    assert not [part for part in parts for text in told if part in text]

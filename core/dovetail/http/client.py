@@ -16,9 +16,9 @@ from dovetail.http.checking import check_headers, check_url
 from dovetail.http.deadline import Deadline, Expired
 from dovetail.http.failures import error_of_response, request_id_of
 from dovetail.http.faults import causes_of, died_unanswered, error_of_fault, error_of_limit
+from dovetail.http.keys import Keys
 from dovetail.http.ndjson import parse_json
 from dovetail.http.transport import Attempt, attempt, make_transport, proxy_for
-from dovetail.redaction import MASK
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 LARGEST = 256 * 1024 * 1024
 """Bytes a whole answer may have."""
-SHORTEST_KEY = 8
-"""Bytes a header's value must have to be taken for a key."""
 LARGEST_ERROR = 1024 * 1024
 """Bytes of an error's answer that are read."""
 
@@ -44,7 +42,7 @@ class Reply:
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
-    keys: tuple[bytes, ...] = field(default=(), repr=False)
+    keys: Keys = field(default_factory=Keys, repr=False, compare=False)
     """What an error must not show of the body."""
 
     @property
@@ -60,9 +58,8 @@ class Reply:
         """
         try:
             return parse_json(self.body)
-        except InvalidResponse:
-            # Said once more of the body without the keys: what an error shows of it is shortened.
-            parse_json(_masked(self.body, self.keys))
+        except InvalidResponse as error:
+            self.keys.hide(error)
             raise
 
 
@@ -95,7 +92,7 @@ class HttpClient:
         self._headers = check_headers(
             {"user-agent": "dovetail", "accept-encoding": "identity", **(headers or {})}
         )
-        self._keys = _keys(headers or {})
+        self._keys = Keys(headers)
         self._json_headers = self._headers.copy()
         self._json_headers["content-type"] = "application/json"
         self._proxy = proxy_for(options, self._url)
@@ -123,7 +120,8 @@ class HttpClient:
         """The answer to `body` as it comes; its connection is closed when this is left early.
 
         Raises:
-            ProviderError: as `post` does, before the first byte.
+            ProviderError: as `post` does, before the first byte. One that is raised while the
+                answer is read, by whoever reads it, comes out without the keys that were sent.
         """
         deadline = Deadline(self._options.total)
         try:
@@ -131,6 +129,9 @@ class HttpClient:
             reply = StreamedReply(response, deadline, self._options)
             try:
                 yield reply
+            except ProviderError as error:
+                self._keys.hide(error)
+                raise
             finally:
                 await reply.aclose()
         finally:
@@ -164,7 +165,7 @@ class HttpClient:
         finally:
             await reply.aclose()
         # Masked before it is shortened: half a key would not be known for one.
-        words = _masked(words, self._keys)
+        words = self._keys.mask(words)
         raise error_of_response(response.status_code, response.headers, words)
 
     async def _send(
@@ -205,23 +206,6 @@ class HttpClient:
                 return await self._transport.handle_async_request(request)
         finally:
             attempt.reset(token)
-
-
-def _masked(body: bytes, keys: tuple[bytes, ...]) -> bytes:
-    """What a server says in an error, without the keys it was sent, should it repeat them."""
-    for key in keys:
-        body = body.replace(key, MASK.encode())
-    return body
-
-
-def _keys(headers: Mapping[str, str]) -> tuple[bytes, ...]:
-    """What of the provider's own headers must not come back: values, and tokens behind a scheme.
-
-    As they are and as JSON writes them; the longest first, since one may be a part of another.
-    """
-    values = {v for value in headers.values() for v in (value, value.partition(" ")[2])}
-    forms = {form for v in values for form in (v.encode(), to_json(v)[1:-1])}
-    return tuple(sorted((f for f in forms if len(f) >= SHORTEST_KEY), key=len, reverse=True))
 
 
 class StreamedReply:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from dovetail.errors import (
     AuthenticationError,
@@ -22,7 +23,7 @@ from dovetail.http.retry_after import retry_after, should_retry
 from dovetail.redaction import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 LONGEST_MESSAGE = 500
 """Characters of a server's own words that an error repeats."""
@@ -90,11 +91,12 @@ def error_of_object(error: object, status: int = 200, request_id: str = "") -> P
     """The error for an `error` object inside an answer that began well."""
     words, code = words_of_object(error)
     kind, advice = _kind(_status_in(error, status), words, code)
-    text = f"the server broke off with an error: {words or 'it does not say which'}"
-    if advice:
-        text += f" ({advice})"
     may_retry = kind.passing and not _NO_QUOTA.search(f"{code} {words}")
-    return kind(text, status=status, request_id=request_id, may_retry=may_retry)
+    made = kind(
+        _broke_off(words, advice), status=status, request_id=request_id, may_retry=may_retry
+    )
+    made.retell = partial(_retell, error, advice)
+    return made
 
 
 def request_id_of(headers: Mapping[str, str]) -> str:
@@ -129,6 +131,16 @@ def words_of_object(error: object) -> tuple[str, str]:
         if words:
             return _shorten(str(words)), code
     return _shorten(code or str(error)), code
+
+
+def _broke_off(words: str, advice: str) -> str:
+    text = f"the server broke off with an error: {words or 'it does not say which'}"
+    return f"{text} ({advice})" if advice else text
+
+
+def _retell(error: object, advice: str, mask: Callable[[bytes], bytes]) -> str:
+    words, _ = words_of(mask(to_json({"error": error}, fallback=str)))
+    return _broke_off(words, advice)
 
 
 def _kind(status: int, words: str, code: str) -> tuple[type[ProviderError], str]:
@@ -201,4 +213,8 @@ def _of_field(item: object) -> str:
 
 def _shorten(text: str) -> str:
     text = " ".join(redact(text).split())
-    return text if len(text) <= LONGEST_MESSAGE else text[:LONGEST_MESSAGE] + "…"
+    if len(text) <= LONGEST_MESSAGE:
+        return text
+    cut = text[:LONGEST_MESSAGE]
+    # Half a word might be half a key, which nobody who masks keys would know for one.
+    return (cut.rpartition(" ")[0] or cut) + "…"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
 from dovetail.errors import InvalidResponse
 from dovetail.http.lines import LONGEST, LineBuffer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SHOWN = 80
 """Bytes of a bad line that an error shows."""
@@ -64,6 +68,14 @@ def parse_json(data: bytes) -> Any:
     try:
         return from_json(data)  # three times as fast as the standard library's
     except ValueError as error:
-        shown = data[:SHOWN].decode(errors="replace")
-        message = f"the answer is not JSON: {shown!r}"
-        raise InvalidResponse(message) from error
+        invalid = InvalidResponse(_not_json(data))
+        invalid.retell = partial(_retell, data)
+        raise invalid from error
+
+
+def _not_json(data: bytes) -> str:
+    return f"the answer is not JSON: {data[:SHOWN].decode(errors='replace')!r}"
+
+
+def _retell(data: bytes, mask: Callable[[bytes], bytes]) -> str:
+    return _not_json(mask(data))
