@@ -39,6 +39,11 @@ REQUEST_IDS = (
     "cf-ray",
 )
 """Headers in which servers give the id of a request."""
+NEVER = {
+    501: "the server cannot do this at all",
+    505: "see `http2` in this instance's `http` table",
+}
+"""Statuses that are said of a server and not of its moment, and what to do."""
 
 _TOO_LONG = re.compile(
     r"context[ _](length|size|window)|maximum context|too many tokens|prompt is too long|"
@@ -176,6 +181,8 @@ def _by_status(status: int, said: str) -> tuple[type[ProviderError], str]:
         return RateLimited, "the account's quota is used up" if spent else ""
     if status in (408, 504):
         return ProviderTimeout, ""
+    if status in NEVER:
+        return InvalidRequest, NEVER[status]
     if status >= 500 or status in (409, 425):
         return ProviderUnavailable, ""
     if status < 300:
