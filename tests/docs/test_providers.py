@@ -1,9 +1,10 @@
-"""The config of the page on providers, with real servers behind its addresses."""
+"""The configs of the page on providers and of the README, with real servers at their addresses."""
 
 from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAGE = (ROOT / "docs" / "providers.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def page_config(**addresses: str) -> str:
@@ -55,22 +57,39 @@ def lmstudio() -> Iterator[str]:
     del server
 
 
-def test_chat_with_a_server_on_this_machine(lmstudio: str, tmp_path: Path) -> None:
-    config = page_config(lmstudio=lmstudio, cloud=refused_url(), ollama=refused_url())
-    (tmp_path / "dovetail.toml").write_text(config, encoding="utf-8")
+def run(folder: Path, command: str) -> str:
+    """What a command of `dovetail` prints, with the config in `folder`."""
+    _, *words = shlex.split(command, comments=True)
     done = subprocess.run(
-        [sys.executable, "-m", "dovetail", "chat", "-m", "lmstudio/smollm2", "Say hello."],
-        cwd=tmp_path,
+        [sys.executable, "-m", "dovetail", *words],
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=55,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
+    return done.stdout
+
+
+def test_chat_with_a_server_on_this_machine(lmstudio: str, tmp_path: Path) -> None:
+    config = page_config(lmstudio=lmstudio, cloud=refused_url(), ollama=refused_url())
+    (tmp_path / "dovetail.toml").write_text(config, encoding="utf-8")
+    assert run(tmp_path, "dovetail chat -m lmstudio/smollm2 'Say hello.'")
     logged = (tmp_path / "dovetail.log").read_text(encoding="utf-8")
     assert '"provider":"lmstudio"' in logged
     assert '"outcome":"ok"' in logged
+
+
+def test_the_config_and_the_commands_of_the_readme(lmstudio: str, tmp_path: Path) -> None:
+    section = README.partition("\n## A model over the network\n")[2].partition("\n## ")[0]
+    config, commands = re.findall(r"```\w+\n(.*?)```", section, re.DOTALL)
+    written = config.replace("http://127.0.0.1:1234/v1", lmstudio)
+    assert written != config
+    (tmp_path / "dovetail.toml").write_text(written, encoding="utf-8")
+    listed, said = (run(tmp_path, command) for command in commands.splitlines())
+    assert "lmstudio/" in listed
+    assert said.strip()
 
 
 async def test_the_fallback_order_is_seen_to_act(tmp_path: Path) -> None:
