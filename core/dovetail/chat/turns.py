@@ -285,6 +285,7 @@ class Turn:
                 with suppress(SessionConflict):  # then the next turn makes another summary
                     await self._sessions.update_session(session)
         except BaseException as failure:
+            # A store may raise anything, and its time may run out: neither must hide `error`.
             log.exception("a turn could not be kept", session_id=session.session_id)
             task = asyncio.current_task()
             torn_down = task is not None and task.cancelling() and not self._run.commit_overdue
