@@ -9,6 +9,7 @@ import pytest
 
 from dovetail import ChatMessage, ChatRequest, ExecutionContext
 from dovetail.testing import Upstream
+from dovetail.testing.leaks import Census
 from dovetail_ollama import Ollama, OllamaSettings
 
 if TYPE_CHECKING:
@@ -28,7 +29,17 @@ class Ask(Protocol):
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[Upstream]:
+async def tidy() -> AsyncIterator[None]:
+    """Fail a test that leaves a task or a socket."""
+    before = Census.take()
+    yield
+    found = await before.settled()
+    # The loop keeps the threads in which it looked up names.
+    assert [what for what in found if not what.endswith("threads")] == []
+
+
+@pytest.fixture
+async def upstream(tidy: None) -> AsyncIterator[Upstream]:
     async with Upstream() as upstream:
         yield upstream
 

@@ -29,7 +29,7 @@ from dovetail.testing import (
     stall_after,
     with_type,
 )
-from plugins.ollama.tests.samples import SHOWN, not_found
+from plugins.ollama.tests.samples import not_found
 
 if TYPE_CHECKING:
     from dovetail import ExecutionContext
@@ -112,45 +112,6 @@ async def test_a_schema_is_sent_as_the_format(
     form = ResponseFormat(type="json_schema", json_schema=schema)
     await (await opened()).send_message(ask(response_format=form), context)
     assert upstream.requests[0].json["format"] == schema
-
-
-async def test_the_models_own_window_is_asked_for_once_and_sent(
-    opened: Open, upstream: Upstream, context: ExecutionContext, ask: Ask
-) -> None:
-    shown = {**SHOWN, "parameters": "num_ctx                        16384\nseed 1"}
-    upstream.reply("/api/show", json_reply(200, shown))
-    upstream.reply("/api/chat", ollama_ndjson("Hello"))
-    provider = await opened(num_ctx=None)
-    for _ in range(2):
-        await provider.send_message(ask(), context)
-    assert [request.path for request in upstream.requests] == [
-        "/api/show",
-        "/api/chat",
-        "/api/chat",
-    ]
-    assert {r.json["options"]["num_ctx"] for r in list(upstream.requests)[1:]} == {16384}
-    assert await provider.context_window("llama3.2") == 16384
-
-
-@pytest.mark.parametrize(
-    ("trained_on", "asked_for"), [(131_072, 4096), (2048, 2048), (None, 4096), ("many", 4096)]
-)
-async def test_a_model_that_names_no_window_gets_a_modest_one(
-    opened: Open, upstream: Upstream, trained_on: object, asked_for: int
-) -> None:
-    info = {"general.architecture": "llama", "llama.context_length": trained_on}
-    upstream.reply("/api/show", json_reply(200, {"model_info": info}))
-    provider = await opened(num_ctx=None)
-    assert await provider.context_window("llama3.2") == asked_for
-
-
-async def test_a_gateway_that_cannot_show_models_does_not_matter(
-    opened: Open, upstream: Upstream, context: ExecutionContext, ask: Ask
-) -> None:
-    upstream.reply("/api/show", json_reply(405, {"error": "method not allowed"}))
-    upstream.reply("/api/chat", ollama_ndjson("Hello"))
-    await (await opened(num_ctx=None)).send_message(ask(), context)
-    assert upstream.requests[-1].json["options"]["num_ctx"] == 4096
 
 
 async def test_a_cut_prompt_is_a_warning_and_is_in_the_response(

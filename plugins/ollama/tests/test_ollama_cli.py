@@ -76,7 +76,7 @@ def run() -> Run:
 
 
 @pytest.fixture
-async def terminal() -> AsyncIterator[Callable[..., Terminal]]:
+async def terminal(tidy: None) -> AsyncIterator[Callable[..., Terminal]]:
     opened: list[Terminal] = []
 
     def start(*arguments: str) -> Terminal:

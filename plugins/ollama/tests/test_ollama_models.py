@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 import dovetail_ollama.server
-from dovetail import EmbeddingRequest, InvalidRequest, InvalidResponse, ModelNotFound
+from dovetail import (
+    EmbeddingRequest,
+    InvalidRequest,
+    InvalidResponse,
+    ModelNotFound,
+    ProviderUnavailable,
+)
 from dovetail.testing import ScriptedReply, json_reply, ollama_embeddings
 from plugins.ollama.tests.samples import (
     EMBEDDED,
@@ -89,6 +95,24 @@ async def test_a_list_that_ollama_would_not_give_is_refused(
     upstream.reply("/api/tags", json_reply(200, answer))
     with pytest.raises(InvalidResponse, match="not how Ollama answers"):
         await (await opened()).models()
+
+
+async def test_an_error_with_a_good_status_is_no_answer(opened: Open, upstream: Upstream) -> None:
+    upstream.script(json_reply(200, {"error": "it crashed, said k-very-secret"}))
+    server = (await opened(api_key="k-very-secret")).server
+    asked = (server.tags, server.ps, lambda: server.load("m"), lambda: server.unload("m"))
+    for ask in asked:
+        with pytest.raises(ProviderUnavailable, match=r"it crashed, said \*\*\*"):
+            await ask()
+
+
+async def test_a_server_that_has_no_list_of_models_does_not_lack_one_of_them(
+    opened: Open, upstream: Upstream
+) -> None:
+    upstream.reply("/api/tags", not_found("it"))
+    with pytest.raises(ModelNotFound) as caught:
+        await (await opened()).models()
+    assert "pull" not in str(caught.value)
 
 
 async def test_what_is_known_of_a_model_has_a_life_and_a_bound(

@@ -56,7 +56,9 @@ def answer(*values: object, num_ctx: int = 0, estimated: int = 0) -> ChatRespons
     return accumulator.response()
 
 
+TOKEN = {"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": []}
 STREAMS = {
+    "unknown fields first": lines({**said(content=""), "remote_model": "m"}, FIRST, LAST),
     "plain": lines(FIRST, said(content=" sky 🌤"), LAST),
     "thinking": lines(said(content="", thinking="Hm, \u2028 é"), said(content="Blue."), LAST),
     "tools": lines(
@@ -188,11 +190,45 @@ def test_what_is_not_known_is_kept_in_extras() -> None:
     assert response.extras["message"] == {"mood": "fine"}
 
 
+def test_what_is_not_known_waits_for_the_first_chunk_that_says_something() -> None:
+    remote = {**said(content=""), "remote_model": "gpt-oss:120b", "remote_host": "ollama.com"}
+    odd = {**said(content=""), "remote_host": "ollama.com:443", "logprobs": [TOKEN]}
+    for first in (said(content="Blue."), said(thinking="Hm."), TOOLS, LAST):
+        (chunk,), _ = parsed([lines(remote, said(content=""), odd, first)])
+        assert chunk.text or chunk.reasoning or chunk.tool_calls or chunk.finish_reason
+        assert chunk.extras is not None
+        assert chunk.extras["remote_model"] == "gpt-oss:120b"
+        assert chunk.extras["remote_host"] == "ollama.com:443"
+        assert chunk.logprobs is not None
+        assert [token.token for token in chunk.logprobs.content] == ["a"]
+
+
+def test_what_is_not_known_comes_as_it_comes_once_something_was_said() -> None:
+    chunks, _ = parsed([lines(FIRST, {**said(content=""), "late": 1})])
+    assert [(chunk.text, chunk.extras) for chunk in chunks] == [("The", None), ("", {"late": 1})]
+
+
+def test_an_answer_that_breaks_off_before_it_says_something_has_no_chunk() -> None:
+    for end in (b"", lines({"error": "it crashed"}), b"garbage\n"):
+        chunks, error = parsed([lines({**said(content=""), "remote_model": "m"}) + end])
+        assert chunks == []
+        assert error is not None
+
+
+@pytest.mark.parametrize("what", ["load", "unload"])
+def test_a_model_that_was_only_loaded_has_not_answered(what: str) -> None:
+    chunks, error = parsed([lines(said(content=""), {"done": True, "done_reason": what})])
+    assert chunks == []
+    assert isinstance(error, InvalidResponse)
+    assert f"the server only {what}ed the model and answered nothing" in str(error)
+    assert "`base_url`" in str(error)
+    assert not error.details.may_retry
+
+
 def test_log_probabilities_are_kept() -> None:
-    token = {"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": []}
     other = {"token": "b", "logprob": -0.7, "top_logprobs": [{"token": "c", "logprob": -1.5}]}
     logprobs = answer(
-        {**FIRST, "logprobs": [token]}, {**said(content="b"), "logprobs": [other]}, LAST
+        {**FIRST, "logprobs": [TOKEN]}, {**said(content="b"), "logprobs": [other]}, LAST
     ).logprobs
     assert logprobs is not None
     assert [t.token for t in logprobs.content] == ["a", "b"]

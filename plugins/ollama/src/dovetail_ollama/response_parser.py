@@ -43,6 +43,12 @@ _KNOWN = {
     "logprobs",
     *_DURATIONS,
 }
+_NO_ANSWER = {
+    reason: f"the server only {did} the model and answered nothing (`done_reason` is `{reason}`), "
+    "as it does where it sees no messages: is Ollama itself at `base_url`, does the model's "
+    "template have a place for the messages, and is the last one not empty?"
+    for reason, did in (("load", "loaded"), ("unload", "unloaded"))
+}
 _KNOWN_IN_MESSAGE = {"role", "content", "thinking", "tool_calls"}
 _HALF_SLACK = 8
 
@@ -56,6 +62,9 @@ class ChatParser:
         self._num_ctx = num_ctx
         self._estimated = estimated
         self._ids: set[str] = set()
+        self._begun = False
+        self._held: dict[str, Any] = {}
+        self._held_tokens: list[TokenLogprob] = []
         self.lines = 0
         """How many lines came: each is a sign of progress."""
         self.done = False
@@ -116,8 +125,19 @@ class ChatParser:
         if line.get("done"):
             self.done = True
             reason = self._reason(_text(line, "done_reason"))
+            if reason in _NO_ANSWER and not (self._begun or text or reasoning or calls):
+                raise InvalidResponse(_NO_ANSWER[reason])
             usage = _usage(line)
             extras |= self._known_at_the_end(line)
+        if not self._begun:
+            # A chunk that says nothing would count as handed on: nobody could try again after it.
+            self._held |= extras
+            self._held_tokens += logprobs.content if logprobs else ()
+            if not (text or reasoning or calls or reason):
+                return
+            self._begun = True
+            extras = self._held
+            logprobs = Logprobs(content=tuple(self._held_tokens)) if self._held_tokens else None
         if text or reasoning or calls or extras or reason or logprobs:
             yield StreamingChunk(
                 text=text,
@@ -187,8 +207,6 @@ def embedding_of(raw: object, texts: int) -> EmbeddingResponse:
         InvalidResponse: it is something else, or not a vector for each of the `texts`.
     """
     answer = _object(raw, "the answer")
-    if answer.get("error") is not None:
-        raise error_of_object(answer["error"])
     vectors = answer.get("embeddings")
     if not isinstance(vectors, list) or len(vectors) != texts:
         count = len(vectors) if isinstance(vectors, list) else "no"

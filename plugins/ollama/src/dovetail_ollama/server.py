@@ -8,9 +8,15 @@ from collections import OrderedDict
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from dovetail import ModelNotFound, ProviderError, ProviderUnavailable
+from dovetail import (
+    AuthenticationError,
+    InvalidRequest,
+    InvalidResponse,
+    ModelNotFound,
+    ProviderUnavailable,
+    error_of_object,
+)
 from dovetail_ollama.models import (
-    DEFAULT_NUM_CTX,
     LocalModel,
     LocalModels,
     ModelCard,
@@ -24,7 +30,7 @@ from dovetail_ollama.request_builder import build_load
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Sequence
 
-    from dovetail import HttpClient, StreamedReply
+    from dovetail import HttpClient, Reply, StreamedReply
     from dovetail_ollama.settings import OllamaSettings
 
 REMEMBERED = 128
@@ -66,46 +72,50 @@ class OllamaServer:
     async def tags(self) -> Sequence[LocalModel]:
         """The models on the server's disk."""
         with self._explaining():
-            reply = await self._client.get("/api/tags")
-        return read(LocalModels, reply.json()).models or ()
+            answer = _answer(await self._client.get("/api/tags"))
+        return read(LocalModels, answer).models or ()
 
     async def ps(self) -> Sequence[RunningModel]:
         """The models in the server's memory."""
         with self._explaining():
-            reply = await self._client.get("/api/ps")
-        return read(RunningModels, reply.json()).models or ()
+            answer = _answer(await self._client.get("/api/ps"))
+        return read(RunningModels, answer).models or ()
 
     async def show(self, model: str) -> ModelCard:
         """What a model says of itself, asked anew."""
         card = read(ModelCard, await self._post("/api/show", {"model": model}))
-        self._cards[model] = (time.monotonic(), card)
-        self._cards.move_to_end(model)
-        if len(self._cards) > REMEMBERED:
-            self._cards.popitem(last=False)
-        return card
+        return self._remember(model, card)
 
     async def card(self, model: str) -> ModelCard:
-        """The same, as it was known at most `FRESH` seconds ago."""
+        """The same, as it was known at most `FRESH` seconds ago.
+
+        It is empty where the server does not pass this question on, as a gateway may.
+
+        Raises:
+            ProviderError: what any other request would meet too, such as a wrong key.
+        """
         known = self._cards.get(model)
         if known is not None and time.monotonic() - known[0] < FRESH:
             return known[1]
-        return await self.show(model)
+        try:
+            return await self.show(model)
+        except ModelNotFound:
+            raise
+        except AuthenticationError as error:
+            error.message += "; where only `/api/show` is refused, set `num_ctx`: it is not asked"
+            raise
+        except (InvalidRequest, InvalidResponse):
+            return self._remember(model, ModelCard())
 
     async def num_ctx(self, model: str) -> int:
         """Tokens of prompt and answer together that requests to `model` ask for.
 
         Raises:
-            ModelNotFound: there is no such model.
-            ProviderUnavailable: the server is away.
+            ProviderError: the server was asked for them, as `card` does.
         """
         if self._settings.num_ctx is not None:
             return self._settings.num_ctx
-        try:
-            return (await self.card(model)).num_ctx
-        except (ModelNotFound, ProviderUnavailable):
-            raise
-        except ProviderError:
-            return DEFAULT_NUM_CTX  # a gateway in front of it may not pass this question on
+        return (await self.card(model)).num_ctx
 
     async def load(self, model: str, keep_alive: float | None = None) -> None:
         """Have `model` in memory, for `keep_alive` seconds (as the settings have it)."""
@@ -156,10 +166,16 @@ class OllamaServer:
             for state in parser.end():
                 yield state
 
-    async def _post(self, path: str, body: dict[str, Any]) -> Any:
+    def _remember(self, model: str, card: ModelCard) -> ModelCard:
+        self._cards[model] = (time.monotonic(), card)
+        self._cards.move_to_end(model)
+        if len(self._cards) > REMEMBERED:
+            self._cards.popitem(last=False)
+        return card
+
+    async def _post(self, path: str, body: dict[str, Any]) -> object:
         with self._explaining(body["model"]):
-            reply = await self._client.post(path, body)
-        return reply.json()
+            return _answer(await self._client.post(path, body))
 
     def _connect(self, settings: OllamaSettings) -> HttpClient:
         # Here, since httpx takes 100 ms: a command that only reads settings need not wait for it.
@@ -176,6 +192,8 @@ class OllamaServer:
         try:
             yield
         except ModelNotFound as error:
+            if not model:
+                raise
             where = f" -i {self._instance}" if self._instance not in ("", "ollama") else ""
             message = (
                 f"there is no model `{model}` on this server; fetch it: "
@@ -193,6 +211,16 @@ class OllamaServer:
                 "`ollama serve`, or set `base_url` in this instance's table"
             )
             raise ProviderUnavailable(message, model=model) from error
+
+
+def _answer(reply: Reply) -> object:
+    """What a whole answer holds, unless that is an error in spite of its good status."""
+    answer = reply.json()
+    if isinstance(answer, dict) and answer.get("error") is not None:
+        error = error_of_object(answer["error"], reply.status, reply.request_id)
+        reply.keys.hide(error)
+        raise error
+    return answer
 
 
 def _unreachable(error: BaseException) -> bool:
