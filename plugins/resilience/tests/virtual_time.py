@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import selectors
 from typing import cast
 
@@ -23,7 +24,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def jump(self, *, on: bool) -> None:
         """Have nobody wait from now on: all that is slept for passes at once, in its order."""
         if on and self.now is None:
-            self.now = self.time()
+            # A whole second, so that what is added to it can be taken away again exactly.
+            self.now = float(math.ceil(self.time()))
         elif not on and self.now is not None:
             self._ahead = self.now - super().time()
             self.now = None
