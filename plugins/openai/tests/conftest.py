@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from dovetail import StreamingChunk
 
 CHAT = "/chat/completions"
-LIMITS = {"first_byte": "0.2s", "between": "0.2s"}
-"""Short enough to wait for in a test."""
 
 
 class Open(Protocol):

@@ -17,11 +17,13 @@ from dovetail import (
     error_of_object,
     parse_json,
 )
+from dovetail_openai.calls import Calls
 from dovetail_openai.choices import chunk_of, is_told
+from dovetail_openai.holding import Held
 from dovetail_openai.usage import usage_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from dovetail import ServerSentEvent
 
@@ -44,6 +46,9 @@ _DELTA = frozenset({"content", "role", "reasoning", "reasoning_content"})
 _TOLD = frozenset({"object", "model", "choices", "usage", "error", "obfuscation"})
 """Fields of an answer that are no extras: they have a place, or say nothing."""
 
+SHOWN = 80
+"""Bytes that an error shows of an answer that is none."""
+
 
 class StreamParser:
     """Bytes of an event stream in, chunks out.
@@ -54,9 +59,11 @@ class StreamParser:
 
     __slots__ = (
         "_answers",
+        "_calls",
         "_decoder",
         "_extras",
         "_finished",
+        "_held",
         "_model",
         "_plain",
         "_said",
@@ -67,6 +74,8 @@ class StreamParser:
     def __init__(self, answers: int = 1) -> None:
         self._answers = answers
         self._decoder = SseDecoder()
+        self._calls = Calls()
+        self._held = Held()
         self._finished: dict[int, bool] = {}
         self._extras: dict[str, Any] = {}
         self._said: dict[str, Any] = {}
@@ -156,6 +165,7 @@ class StreamParser:
         chunks = []
         for choice in raw.get("choices") or ():
             chunk = chunk_of(choice, "delta")
+            self._calls.add(chunk)
             ended = chunk.finish_reason is not None
             self._finished[chunk.index] = ended or self._finished.get(chunk.index, False)
             if _says_something(chunk):
@@ -164,9 +174,9 @@ class StreamParser:
         if usage is not None:
             last = chunks.pop() if chunks else StreamingChunk()
             chunks.append(replace(last, usage=usage))
-        chunks = self._with_notes(chunks)
-        # The quick way neither opens an answer nor carries notes.
-        self._plain = 0 in self._finished and not (self._model or self._extras)
+        chunks = self._with_notes(self._held.release(chunks))
+        # The quick way neither opens an answer nor carries what was held back.
+        self._plain = self._held.over and 0 in self._finished and not (self._model or self._extras)
         return chunks
 
     def _note(self, raw: dict[str, Any]) -> None:
@@ -179,11 +189,7 @@ class StreamParser:
                 self._said[name] = self._extras[name] = value
 
     def _with_notes(self, chunks: list[StreamingChunk]) -> list[StreamingChunk]:
-        """Put what was noted before the first of `chunks`; without any it waits.
-
-        A chunk is handed on at once, and after one nobody may ask another server instead: so none
-        is made of what no reader sees.
-        """
+        """Put what was noted before the first of `chunks`; without any it waits, as `Held` says."""
         if chunks and (self._model or self._extras):
             first = chunks[0]
             if first.index:  # its extras would be that answer's own
@@ -207,6 +213,8 @@ def parse_whole(raw: Any) -> list[StreamingChunk]:
     if not choices:
         raise InvalidResponse("the answer has no choices")
     chunks = [chunk_of(choice, "message", place) for place, choice in enumerate(choices)]
+    for chunk in chunks:
+        Calls().add(chunk)
     places = {chunk.index for chunk in chunks}
     if 0 not in places or len(places) < len(chunks):
         chunks = [replace(chunk, index=place) for place, chunk in enumerate(chunks)]
@@ -241,7 +249,7 @@ def check(raw: Any) -> None:
         InvalidResponse: it is no object, or its `choices` are no list.
     """
     if not isinstance(raw, dict):
-        raise InvalidResponse(f"the answer is no JSON object: {str(raw)[:80]!r}")
+        raise _no_object(raw)
     error = raw if raw.get("object") == "error" else raw.get("error")
     if error is not None and error != "":
         raise error_of_object(error)
@@ -252,6 +260,18 @@ def check(raw: Any) -> None:
 def extras_of(raw: dict[str, Any]) -> dict[str, Any]:
     """What an answer says of itself besides."""
     return {name: value for name, value in raw.items() if name not in _TOLD and is_told(value)}
+
+
+def _no_object(raw: object) -> InvalidResponse:
+    said = str(raw).encode(errors="replace")
+
+    def tell(mask: Callable[[bytes], bytes]) -> str:
+        shown = mask(said)[:SHOWN].decode(errors="replace")
+        return f"the answer is no JSON object: {shown!r}"
+
+    error = InvalidResponse(tell(bytes))
+    error.retell = tell
+    return error
 
 
 def _says_something(chunk: StreamingChunk) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import aclosing, suppress
+from contextlib import aclosing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dovetail import (
@@ -39,7 +39,7 @@ from dovetail_openai.settings import OpenAISettings
 from dovetail_openai.usage import usage_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Generator, Sequence
 
     from dovetail import HttpClient, Reply, StreamedReply
 
@@ -94,7 +94,8 @@ class OpenAI(ChatProvider, EmbeddingProvider):
             model = self._model(request.model or self.settings.model)
             body = self._builder.chat(request, model, stream=False)
             reply = await self._http.post(self._server.address("chat/completions", model), body)
-            return response_of(_json(reply))
+            with _json(reply) as raw:
+                return response_of(raw)
         except ProviderError as error:
             self._explain(error, reply)
             raise
@@ -158,10 +159,10 @@ class OpenAI(ChatProvider, EmbeddingProvider):
             for start in range(0, len(request.input), settings.embedding_batch):
                 texts = request.input[start : start + settings.embedding_batch]
                 body = self._builder.embedding(request, model, texts)
-                raw = _json(await self._http.post(path, body))
-                vectors += vectors_of(raw, texts, request.dimensions)
-                usage = _sum(usage, usage_of(raw))
-                said = raw.get("model") or said
+                with _json(await self._http.post(path, body)) as raw:
+                    vectors += vectors_of(raw, texts, request.dimensions)
+                    usage = _sum(usage, usage_of(raw))
+                    said = raw.get("model") or said
         except ProviderError as error:
             self._explain(error)
             raise
@@ -174,7 +175,8 @@ class OpenAI(ChatProvider, EmbeddingProvider):
         if not self._server.lists_models:
             return known
         try:
-            return models_of(_json(await self._http.get("/models"))) or known
+            with _json(await self._http.get("/models")) as raw:
+                return models_of(raw) or known
         except (InvalidRequest, InvalidResponse):
             return known  # many a small server has no such address
         except ProviderError as error:
@@ -244,9 +246,15 @@ async def _drain(source: AsyncGenerator[bytes]) -> None:
                     return
 
 
-def _json(reply: Reply) -> Any:
+@contextmanager
+def _json(reply: Reply) -> Generator[Any]:
+    """Its JSON; an error that is raised about it shows no key that was sent."""
     _refuse_pages(reply.headers.get("content-type", ""))
-    return reply.json()
+    try:
+        yield reply.json()
+    except ProviderError as error:
+        reply.keys.hide(error)
+        raise
 
 
 def _refuse_pages(kind: str) -> None:
