@@ -43,7 +43,7 @@ lint: setup ## the quick part of `make check`
 bench: .bench/.ready ## measure, print a table and write docs/benchmarks.md
 	.bench/bin/python tests/benchmarks/run.py
 
-fuzz: .fuzz/.ready ## a million cases over the decoders of streams (Linux)
+fuzz: .fuzz/.ready ## a million cases over the decoders of streams, each with every cut (Linux, 15 min)
 	.fuzz/bin/python tests/fuzz/decoders.py
 
 pins: ## pin exactly, in pyproject.toml, the packages that were resolved
