@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 from pydantic_core import to_json
@@ -20,10 +22,19 @@ from dovetail.testing import ScriptedReply, Upstream, event_stream, json_reply, 
 from tests.http.conftest import events_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dovetail import HttpClient, StreamedReply
     from tests.http.conftest import MakeClient
 
 KEYS = ["hunter2-secretsecretsecret", 'p/s+w=rd&long"quote-key', "it's-a\\strange\"key-8"]
+WRITTEN = {
+    "escaped slashes": lambda key: to_json(key)[1:-1].replace(b"/", rb"\/"),
+    "numbers": lambda key: re.sub(r"\W", lambda char: f"\\u{ord(char[0]):04X}", key).encode(),
+    "JSON in JSON": lambda key: to_json(to_json(key).decode())[3:-3].replace(b"/", rb"\/"),
+    "an address": lambda key: quote(key, safe="").encode(),
+}
+"""Ways to write a key in JSON other than the shortest."""
 PADDINGS = [0, 40, 60, 66, 70, 480, 490]
 """Bytes before the key, so that the limits of what is shown (80 and 500) cut it."""
 
@@ -124,6 +135,47 @@ async def test_in_an_error_inside_a_stream(
                 error.message += "; try again"
                 raise error
         assert_hidden(key, caught.value)
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("write", WRITTEN.values(), ids=WRITTEN.keys())
+async def test_however_it_is_written(
+    make_client: MakeClient,
+    upstream: Upstream,
+    key: str,
+    padding: int,
+    write: Callable[[str], bytes],
+) -> None:
+    written = write(key)
+    words = b"x" * padding + written
+    upstream.script(
+        ScriptedReply((b'{"error": {"message": "%b"}}' % words,), 401),
+        ScriptedReply((b'{"%b": 1}' % words,), 400),
+        ScriptedReply((b'{"%b' % words,)),
+        event_stream(b'data: {"%b\n\n' % words),
+    )
+    client = client_with(key, make_client)
+    for path in ("whole", "whole", "whole", "stream"):
+        with pytest.raises(ProviderError) as caught:
+            if path == "whole":
+                (await client.get("/x")).json()
+            async with client.stream("/chat", {}) as reply:
+                await all_events(reply)
+        assert_hidden(key, caught.value)
+        assert_hidden(written.decode(), caught.value)
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+async def test_in_an_address_that_it_points_to(
+    make_client: MakeClient, upstream: Upstream, padding: int
+) -> None:
+    where = f"https://example.com/{'x' * padding}{KEYS[0]}"
+    upstream.script(json_reply(307, {}, {"location": where, "x-request-id": KEYS[0]}))
+    with pytest.raises(InvalidRequest, match=r"points to https://example\.com/") as caught:
+        await client_with(KEYS[0], make_client).get("/x")
+    assert_hidden(KEYS[0], caught.value)
+    assert caught.value.details.request_id == "***"
 
 
 async def test_in_what_a_reader_says_of_a_stream(

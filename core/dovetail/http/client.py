@@ -165,8 +165,9 @@ class HttpClient:
         finally:
             await reply.aclose()
         # Masked before it is shortened: half a key would not be known for one.
-        words = self._keys.mask(words)
-        raise error_of_response(response.status_code, response.headers, words)
+        mask = self._keys.mask
+        headers = {name: mask(value.encode()).decode() for name, value in response.headers.items()}
+        raise error_of_response(response.status_code, headers, mask(words))
 
     async def _send(
         self, method: str, path: str, body: bytes | None, deadline: Deadline

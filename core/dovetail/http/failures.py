@@ -6,7 +6,7 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from dovetail.errors import (
     AuthenticationError,
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 LONGEST_MESSAGE = 500
 """Characters of a server's own words that an error repeats."""
+SEARCHED = 20_000
+"""Characters of them that are looked at, for secrets too."""
 MOST_FIELDS = 5
 """Wrong fields of a request that an error names."""
 REQUEST_IDS = (
@@ -114,7 +116,7 @@ def words_of(body: bytes) -> tuple[str, str]:
     try:
         value: Any = from_json(body)
     except ValueError:
-        return _shorten(_MARKUP.sub(" ", body[:20_000].decode(errors="replace"))), ""
+        return _shorten(_MARKUP.sub(" ", body[:SEARCHED].decode(errors="replace"))), ""
     if isinstance(value, list) and value:
         value = value[0]
     if isinstance(value, dict):
@@ -122,20 +124,23 @@ def words_of(body: bytes) -> tuple[str, str]:
     return _shorten(str(value)), ""
 
 
-def words_of_object(error: object) -> tuple[str, str]:
-    """The same, of an `error` that is a text or an object; shapes differ from server to server."""
+def words_of_object(error: object, mask: Callable[[bytes], bytes] | None = None) -> tuple[str, str]:
+    """The same, of an `error` that is a text or an object; shapes differ from server to server.
+
+    `mask` takes keys out of what is repeated before that is shortened.
+    """
     if not isinstance(error, dict):
-        return _shorten(str(error)), ""
+        return _shorten(str(error), mask), ""
     code = " ".join(str(error[k]) for k in ("code", "type", "status") if error.get(k) is not None)
     for key in ("message", "detail", "error", "msg", "title"):
         words = error.get(key)
         if isinstance(words, dict):
-            return words_of_object(words)
+            return words_of_object(words, mask)
         if isinstance(words, list):  # FastAPI's: what is wrong with each field
             words = "; ".join(_of_field(item) for item in words[:MOST_FIELDS])
         if words:
-            return _shorten(str(words)), code
-    return _shorten(code or str(error)), code
+            return _shorten(str(words), mask), code
+    return _shorten(code or str(error), mask), code
 
 
 def _broke_off(words: str, advice: str) -> str:
@@ -144,7 +149,7 @@ def _broke_off(words: str, advice: str) -> str:
 
 
 def _retell(error: object, advice: str, mask: Callable[[bytes], bytes]) -> str:
-    words, _ = words_of(mask(to_json({"error": error}, fallback=str)))
+    words, _ = words_of_object(error, mask)
     return _broke_off(words, advice)
 
 
@@ -218,7 +223,10 @@ def _of_field(item: object) -> str:
     return f"{place}: {item.get('msg', '')}" if place else str(item.get("msg", item))
 
 
-def _shorten(text: str) -> str:
+def _shorten(text: str, mask: Callable[[bytes], bytes] | None = None) -> str:
+    text = text[:SEARCHED]
+    if mask is not None:
+        text = mask(text.encode(errors="replace")).decode()
     text = " ".join(redact(text).split())
     if len(text) <= LONGEST_MESSAGE:
         return text

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SHOWN = 80
 """Bytes of a bad line that an error shows."""
+SEARCHED = 64 * 1024
+"""Bytes of it that are searched for keys: the keys before what is shown would have to fill them."""
 
 
 class NdjsonDecoder:
@@ -78,4 +80,4 @@ def _not_json(data: bytes) -> str:
 
 
 def _retell(data: bytes, mask: Callable[[bytes], bytes]) -> str:
-    return _not_json(mask(data))
+    return _not_json(mask(data[:SEARCHED]))
