@@ -171,6 +171,13 @@ def test_an_unknown_field_is_refused() -> None:
         ChatRequest.model_validate({"messages": [], "temprature": 1})
 
 
+def test_an_error_repeats_nothing_of_what_was_said() -> None:
+    with pytest.raises(ValidationError) as caught:
+        ChatMessage.model_validate({"role": "user", "content": {"my password": "hunter2"}})
+    assert "content" in str(caught.value)
+    assert "hunter2" not in f"{caught.value} {caught.value!r}"
+
+
 def test_the_text_of_parts_is_joined() -> None:
     content = (TextPart(text="a"), ImagePart(url="https://example.org/a.png"), TextPart(text="b"))
     assert ChatMessage.user(content).text == "ab"

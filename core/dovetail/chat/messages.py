@@ -19,7 +19,10 @@ _set = object.__setattr__
 class Model(BaseModel):
     """The base of the chat models: immutable, no unknown fields, exact in JSON."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # Errors are logged and shown: they say what is wrong, and repeat no part of a conversation.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True
+    )
 
     def changed(self, **values: Any) -> Self:
         """A copy with other values, not validated: `model_copy(update=...)` at half the cost."""
