@@ -92,6 +92,8 @@ async def test_the_model_for_embeddings_has_a_setting(upstream: Upstream, opened
         {"data": [{"embedding": [1]}, {"embedding": [1, 2]}]},
         {"data": [{"embedding": ["a"]}, {"embedding": [None]}]},
         {"data": [{"embedding": "?"}, {"embedding": "?"}]},
+        {"data": [{"embedding": [float("nan")]}, {"embedding": [1]}]},
+        {"data": [{"embedding": [10**400]}, {"embedding": [1]}]},
         {"data": [{}, {}]},
         [],
     ],

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from dovetail import ChatResponse, StreamingChunk
-from dovetail_openai.response_parser import StreamParser
+from dovetail import ChatResponse, InvalidResponse, StreamingChunk, parse_json
+from dovetail_openai.response_parser import StreamParser, response_of
 from plugins.openai.tests.streams import STOP, delta, event, read, whole
 
 
@@ -61,6 +61,27 @@ def test_a_probability_of_nothing_survives_json() -> None:
     assert response.logprobs is not None
     assert response.logprobs.content[0].logprob == -9999
     assert ChatResponse.model_validate_json(response.model_dump_json()) == response
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '"usage": {"x": NaN}, "choices": []',
+        '"choices": [{"delta": {"annotations": [{"type": "x", "y": NaN}]}}]',
+        '"choices": [{"delta": {}, "logprobs": {"content": [{"token": "a", "x": NaN}]}}]',
+        '"choices": [{"delta": {"tool_calls": [{"x": NaN, "function": {"name": "f"}}]}}]',
+    ],
+    ids=["usage", "a source", "probabilities", "a tool call"],
+)
+def test_a_number_that_json_does_not_have_makes_no_sense(said: str) -> None:
+    """Streamed or not."""
+    value = f"{{{said}}}"
+    with pytest.raises(InvalidResponse, match="nan is nothing that JSON has"):
+        whole(b"data: %b\n\n" % value.encode(), STOP)
+    ended = value.replace('"delta"', '"finish_reason": "stop", "message"')
+    choice = '[{"message": {"content": "a"}, "finish_reason": "stop"}]'
+    with pytest.raises(InvalidResponse, match="nan is nothing that JSON has"):
+        response_of(parse_json(ended.replace('"choices": []', f'"choices": {choice}').encode()))
 
 
 def test_what_nobody_knows_is_kept() -> None:
@@ -126,6 +147,19 @@ def test_what_no_reader_sees_waits_for_what_he_does(unseen: bytes, seen: bytes) 
     assert list(alone.feed(seen)) != [chunk]
     (plain,) = alone.feed(delta({"content": "b"}))
     assert list(parser.feed(delta({"content": "b"}))) == [plain]
+
+
+@pytest.mark.parametrize("unseen", UNSEEN.values(), ids=UNSEEN.keys())
+def test_not_much_more_than_64_kib_wait(unseen: bytes) -> None:
+    """A reader who never hears of a stream that goes on for ever can only wait for ever."""
+    parser, fed = StreamParser(), 0
+    chunks: list[StreamingChunk] = []
+    while not chunks:
+        chunks = list(parser.feed(unseen))
+        fed += len(unseen)
+        assert fed < 2 * 65_536
+    assert fed > 65_536
+    assert [chunk.text for chunk in parser.feed(delta({"content": "a"}))] == ["a"]
 
 
 def test_what_waited_is_all_there() -> None:

@@ -47,7 +47,7 @@ def _vector(raw: object) -> tuple[float, ...]:
             return _decoded(raw)
         if isinstance(raw, list) and raw:
             return tuple([float(number) for number in raw])
-    except (TypeError, ValueError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise InvalidResponse(f"an embedding is no vector: {error}") from error
     raise InvalidResponse("an embedding is no vector")
 

@@ -12,26 +12,31 @@ if TYPE_CHECKING:
 
 _HEARD = ("audio", "images")
 """Fields of a delta that dovetail has no place for and that are the answer all the same."""
+MOST = 65_536
+"""Bytes of events that may be held back. A stream may say nothing for ever."""
 
 
 class Held:
     """Holds back chunks that no reader sees, until one comes that he does.
 
     A chunk is handed on at once, and after one nobody may ask the server again or ask another
-    instead. What a good stream ends with is seen, so nothing is lost.
+    instead. What a good stream ends with is seen, so nothing is lost. After `MOST` bytes of events
+    what has come is handed on all the same.
     """
 
-    __slots__ = ("_held", "over")
+    __slots__ = ("_held", "_size", "over")
 
     def __init__(self) -> None:
         self._held: dict[int, StreamingChunk] = {}
+        self._size = 0
         self.over = False
-        """Whether the first words have come."""
+        """Whether nothing is held back any more."""
 
-    def release(self, chunks: list[StreamingChunk]) -> list[StreamingChunk]:
-        """What may be handed on now that `chunks` have come; the first of it is seen."""
+    def release(self, chunks: list[StreamingChunk], size: int) -> list[StreamingChunk]:
+        """What may be handed on now that `chunks` have come in an event of `size` bytes."""
         if self.over:
             return chunks
+        self._size += size
         held, ready = self._held, []
         for new in chunks:
             before = held.pop(new.index, None)
@@ -40,7 +45,7 @@ class Held:
                 ready.append(chunk)
             else:
                 held[chunk.index] = chunk
-        if ready:
+        if ready or self._size > MOST:
             ready += held.values()
             self._held, self.over = {}, True
         return ready

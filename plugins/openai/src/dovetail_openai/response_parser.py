@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from dovetail_openai.holding import Held
 from dovetail_openai.usage import usage_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from dovetail import ServerSentEvent
 
@@ -110,7 +111,9 @@ class StreamParser:
             if self._plain and (chunk := self._quick(raw)) is not None:
                 yield chunk
             else:
-                yield from self._slow(raw, event)
+                with making_sense():
+                    chunks = self._slow(raw, event)
+                yield from chunks
 
     def end(self, kind: str = "") -> None:
         """To be called when nothing more comes; `kind` is the content type, where known.
@@ -174,7 +177,7 @@ class StreamParser:
         if usage is not None:
             last = chunks.pop() if chunks else StreamingChunk()
             chunks.append(replace(last, usage=usage))
-        chunks = self._with_notes(self._held.release(chunks))
+        chunks = self._with_notes(self._held.release(chunks, len(event.data)))
         # The quick way neither opens an answer nor carries what was held back.
         self._plain = self._held.over and 0 in self._finished and not (self._model or self._extras)
         return chunks
@@ -212,9 +215,11 @@ def parse_whole(raw: Any) -> list[StreamingChunk]:
     choices = raw.get("choices")
     if not choices:
         raise InvalidResponse("the answer has no choices")
-    chunks = [chunk_of(choice, "message", place) for place, choice in enumerate(choices)]
-    for chunk in chunks:
-        Calls().add(chunk)
+    with making_sense():
+        chunks = [chunk_of(choice, "message", place) for place, choice in enumerate(choices)]
+        for chunk in chunks:
+            Calls().add(chunk)
+        usage = usage_of(raw)
     places = {chunk.index for chunk in chunks}
     if 0 not in places or len(places) < len(chunks):
         chunks = [replace(chunk, index=place) for place, chunk in enumerate(chunks)]
@@ -222,7 +227,7 @@ def parse_whole(raw: Any) -> list[StreamingChunk]:
         raise InvalidResponse("the answer is not complete: it does not say why it ended")
     model = raw.get("model")
     about = StreamingChunk(
-        usage=usage_of(raw),
+        usage=usage,
         model=model if isinstance(model, str) else "",
         extras=extras_of(raw) or None,
     )
@@ -234,11 +239,8 @@ def response_of(raw: Any) -> ChatResponse:
     accumulator = StreamingAccumulator()
     for chunk in parse_whole(raw):
         accumulator.add(chunk)
-    try:
+    with making_sense():
         return accumulator.response()
-    except ValidationError as error:  # such as a number that JSON does not have
-        wrong = error.errors(include_input=False)[0]["msg"]
-        raise InvalidResponse(f"the answer makes no sense: {wrong}") from error
 
 
 def check(raw: Any) -> None:
@@ -260,6 +262,16 @@ def check(raw: Any) -> None:
 def extras_of(raw: dict[str, Any]) -> dict[str, Any]:
     """What an answer says of itself besides."""
     return {name: value for name, value in raw.items() if name not in _TOLD and is_told(value)}
+
+
+@contextmanager
+def making_sense() -> Generator[None]:
+    """Say of an answer what is wrong with it, such as a number that JSON does not have."""
+    try:
+        yield
+    except ValidationError as error:
+        wrong = error.errors(include_input=False)[0]["msg"]
+        raise InvalidResponse(f"the answer makes no sense: {wrong}") from error
 
 
 def _no_object(raw: object) -> InvalidResponse:

@@ -33,7 +33,7 @@ from dovetail import (
 from dovetail_openai.embeddings import vectors_of
 from dovetail_openai.models import models_of, named
 from dovetail_openai.request_builder import RequestBuilder
-from dovetail_openai.response_parser import StreamParser, parse_whole, response_of
+from dovetail_openai.response_parser import StreamParser, making_sense, parse_whole, response_of
 from dovetail_openai.servers import Server
 from dovetail_openai.settings import OpenAISettings
 from dovetail_openai.usage import usage_of
@@ -163,10 +163,13 @@ class OpenAI(ChatProvider, EmbeddingProvider):
                     vectors += vectors_of(raw, texts, request.dimensions)
                     usage = _sum(usage, usage_of(raw))
                     said = raw.get("model") or said
+            with making_sense():
+                return EmbeddingResponse(
+                    embeddings=tuple(vectors), model=str(said) or model, usage=usage
+                )
         except ProviderError as error:
             self._explain(error)
             raise
-        return EmbeddingResponse(embeddings=tuple(vectors), model=str(said) or model, usage=usage)
 
     async def models(self) -> Sequence[ModelInfo]:
         """The models that the server lists; those in the settings where it lists none."""
