@@ -208,6 +208,34 @@ def test_what_is_not_known_comes_as_it_comes_once_something_was_said() -> None:
     assert [(chunk.text, chunk.extras) for chunk in chunks] == [("The", None), ("", {"late": 1})]
 
 
+def test_not_much_more_than_64_kib_wait() -> None:
+    """A reader who never hears of a stream that goes on for ever can only wait for ever."""
+    odd = lines({**said(), "x": 1, "logprobs": [TOKEN]})
+    parser, fed = ChatParser(), 0
+    chunks: list[StreamingChunk] = []
+    while not chunks:
+        chunks = list(parser.feed(odd))
+        fed += len(odd)
+        assert fed < 2 * 65_536
+    assert fed > 65_536
+    (chunk,) = chunks
+    assert chunk.extras == {"x": 1}
+    assert chunk.logprobs is not None
+    assert len(chunk.logprobs.content) == fed // len(odd)
+
+
+@pytest.mark.parametrize("number", ["1e999", "NaN", "9" * 400, "-1"])
+def test_a_number_that_counts_nothing_does_not_spoil_an_answer(number: str) -> None:
+    last = (
+        b'{"message": {"content": "a"}, "done": true, "eval_count": %b, "total_duration": %b, '
+        b'"eval_duration": 5}\n'
+    )
+    chunks, error = parsed([last % (number.encode(), number.encode())])
+    assert error is None
+    assert [chunk.text for chunk in chunks] == ["a"]
+    assert chunks[0].extras == {"timings": {"answer_s": 5e-9}}
+
+
 def test_an_answer_that_breaks_off_before_it_says_something_has_no_chunk() -> None:
     for end in (b"", lines({"error": "it crashed"}), b"garbage\n"):
         chunks, error = parsed([lines({**said(content=""), "remote_model": "m"}) + end])

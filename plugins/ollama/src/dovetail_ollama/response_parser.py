@@ -51,6 +51,10 @@ _NO_ANSWER = {
 }
 _KNOWN_IN_MESSAGE = {"role", "content", "thinking", "tool_calls"}
 _HALF_SLACK = 8
+_NO_COUNT = 2**63
+"""A number that is as large as this counts nothing."""
+_MOST_HELD = 65_536
+"""Bytes of an answer that may come without saying anything before what they say is handed on."""
 
 
 class ChatParser:
@@ -63,6 +67,7 @@ class ChatParser:
         self._estimated = estimated
         self._ids: set[str] = set()
         self._begun = False
+        self._size = 0
         self._held: dict[str, Any] = {}
         self._held_tokens: list[TokenLogprob] = []
         self.lines = 0
@@ -81,6 +86,8 @@ class ChatParser:
         """
         # A line at a time, so that what is wrong with one is told at once, not with the next piece.
         for piece in data.splitlines(keepends=True):
+            if not self._begun:
+                self._size += len(piece)
             for line in self._lines.feed(piece):
                 yield from self._chunk(line)
 
@@ -133,7 +140,7 @@ class ChatParser:
             # A chunk that says nothing would count as handed on: nobody could try again after it.
             self._held |= extras
             self._held_tokens += logprobs.content if logprobs else ()
-            if not (text or reasoning or calls or reason):
+            if not (text or reasoning or calls or reason or self._size > _MOST_HELD):
                 return
             self._begun = True
             extras = self._held
@@ -239,9 +246,9 @@ def _usage(line: Mapping[str, Any]) -> Usage | None:
 
 def _timings(line: Mapping[str, Any]) -> dict[str, float]:
     made = {
-        ours: line[theirs] / 1e9
+        ours: int(given) / 1e9
         for theirs, ours in _DURATIONS.items()
-        if isinstance(line.get(theirs), int | float)
+        if isinstance(given := line.get(theirs), int | float) and 0 <= given < _NO_COUNT
     }
     answer, seconds = _count(line, "eval_count"), made.get("answer_s")
     if answer is not None and seconds:
@@ -265,7 +272,7 @@ def _token(raw: dict[str, Any]) -> TokenLogprob:
 
 def _count(line: Mapping[str, Any], key: str) -> int | None:
     value = line.get(key)
-    return value if isinstance(value, int) and value >= 0 else None
+    return value if isinstance(value, int) and 0 <= value < _NO_COUNT else None
 
 
 def _unknown(line: Mapping[str, Any], known: set[str]) -> dict[str, Any]:
