@@ -29,6 +29,7 @@ from dovetail.testing import (
     stall_before_body,
     stall_before_headers,
 )
+from dovetail.testing.leaks import within
 from tests.http.conftest import events_of
 
 if TYPE_CHECKING:
@@ -112,6 +113,23 @@ async def test_a_whole_answer_that_stands_still_passes_the_limit_between_pieces(
     upstream.script(event_stream(half[:20], Pause(math.inf)))
     with pytest.raises(ProviderTimeout, match="stood still"):
         await make_client(first_byte=60, between=0.2).post("/chat", {})
+
+
+@pytest.mark.parametrize("method", ["whole", "stream"])
+async def test_the_words_of_an_error_are_not_waited_for_as_long_as_some_come(
+    upstream: Upstream, make_client: MakeClient, method: str
+) -> None:
+    endless = event_stream(Repeat((b": wait\n\n", Pause(0.01))))
+    upstream.script(replace(endless, status=503))
+    client = make_client(first_byte=60, between=0.2)
+    async with within(10, "it ends"):
+        with pytest.raises(ProviderUnavailable, match="answered 503") as caught:
+            if method == "whole":
+                await client.post("/chat", {})
+            async with client.stream("/chat", {}):
+                pass
+        assert caught.value.details.may_retry
+        await upstream.requests[0].disconnected.wait()
 
 
 async def test_the_total_has_a_limit_however_lively_the_stream(

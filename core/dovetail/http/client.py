@@ -279,12 +279,17 @@ class StreamedReply:
             ) from fault
 
     async def read(self, largest: int, *, cut: bool = False) -> bytes:
-        """All of it, at most `largest` bytes; more is an error, or left out if `cut`."""
+        """All of it, at most `largest` bytes.
+
+        If `cut`, more is left out rather than an error, and all must come in the time between two
+        pieces: who waits for the words of an error need not wait for as long as some come.
+        """
         parts: list[bytes] = []
         size = 0
         async with aclosing(self.chunks()) as pieces:
             async for data in pieces:
-                self.progress()
+                if not cut:
+                    self.progress()
                 parts.append(data)
                 size += len(data)
                 if size > largest:
