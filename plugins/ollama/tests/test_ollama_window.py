@@ -10,6 +10,7 @@ import dovetail_ollama.server
 from dovetail import (
     AuthenticationError,
     EmbeddingRequest,
+    Kernel,
     ModelNotFound,
     ProviderError,
     ProviderUnavailable,
@@ -152,3 +153,44 @@ async def test_what_the_chat_would_meet_too_is_its_error_and_is_not_believed_of_
     assert ("set `num_ctx`" in str(caught.value)) is (kind is AuthenticationError)
     assert (await provider.send_message(ask(), context)).text == "Hello"
     assert paths(upstream) == ["/api/show", "/api/show", "/api/chat"]
+
+
+@pytest.mark.parametrize("tries", [1, 2], ids=["plain", "resilience"])
+async def test_a_question_that_failed_before_history_was_fitted_counts_as_the_first_attempt(
+    upstream: Upstream, tries: int
+) -> None:
+    upstream.reply("/api/show", json_reply(503, {"error": "server busy"}))
+    upstream.reply("/api/chat", ollama_ndjson("Hello"))
+    resilience = {"use": "resilience", "attempts": tries, "first_wait": 0.01}
+    config = {
+        "chat": {"model": "known/llama3.2"},
+        "providers": {
+            "known": {"use": "ollama", "base_url": upstream.url, "num_ctx": 4096},
+            "asking": {"use": "ollama", "base_url": upstream.url},
+        },
+        "middleware": [resilience] if tries > 1 else [],
+    }
+    async with Kernel.open(config, env={}) as kernel:
+        await kernel.chat("Why?", session="s")
+        with pytest.raises(ProviderUnavailable, match="server busy"):
+            await kernel.chat("And then?", session="s", model="asking/llama3.2")
+        assert paths(upstream) == ["/api/chat", *["/api/show"] * tries]
+        upstream.reply("/api/show", json_reply(200, SHOWN))
+        answer = await kernel.chat("And then?", session="s", model="asking/llama3.2")
+    assert answer.text == "Hello"
+    assert paths(upstream)[1 + tries :] == ["/api/show", "/api/chat"]
+
+
+async def test_a_question_that_failed_some_time_ago_is_put_again(
+    opened: Open,
+    upstream: Upstream,
+    context: ExecutionContext,
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    upstream.reply("/api/show", json_reply(503, {}), json_reply(200, SHOWN))
+    upstream.reply("/api/chat", ollama_ndjson("Hello"))
+    monkeypatch.setattr(dovetail_ollama.server, "PUT_OFF", 0.0)
+    provider = await opened(num_ctx=None)
+    assert await provider.context_window("llama3.2") is None
+    assert (await provider.send_message(ask(), context)).text == "Hello"

@@ -144,8 +144,10 @@ class Ollama(ChatProvider, EmbeddingProvider):
         name = model or self.settings.model
         try:
             return await self.server.num_ctx(name) if name else None
-        except ProviderError:
-            return None  # whoever sends the request will say what is wrong
+        except ProviderError as error:
+            if self._server is not None:  # the request that follows says what is wrong
+                self._server.put_off(name, error)
+            return None
 
     @classmethod
     def suggestion(cls) -> Suggestion | None:

@@ -13,6 +13,7 @@ from dovetail import (
     InvalidRequest,
     InvalidResponse,
     ModelNotFound,
+    ProviderError,
     ProviderUnavailable,
     error_of_object,
 )
@@ -37,6 +38,8 @@ REMEMBERED = 128
 """Models whose cards are kept."""
 FRESH = 600.0
 """Seconds for which a card is believed: somebody else may pull another model under the name."""
+PUT_OFF = 5.0
+"""Seconds for which the next request may be told what went wrong with a model's card before it."""
 PULL_SILENCE = 3600.0
 """Seconds a pull may be silent: the server says nothing while it verifies what it fetched."""
 
@@ -52,6 +55,7 @@ class OllamaServer:
         self._instance = instance
         self._client = self._connect(settings)
         self._cards: OrderedDict[str, tuple[float, ModelCard]] = OrderedDict()
+        self._failed: tuple[float, str, ProviderError] | None = None
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -94,6 +98,9 @@ class OllamaServer:
         Raises:
             ProviderError: what any other request would meet too, such as a wrong key.
         """
+        failed, self._failed = self._failed, None
+        if failed is not None and failed[1] == model and time.monotonic() - failed[0] < PUT_OFF:
+            raise failed[2]
         known = self._cards.get(model)
         if known is not None and time.monotonic() - known[0] < FRESH:
             return known[1]
@@ -116,6 +123,10 @@ class OllamaServer:
         if self._settings.num_ctx is not None:
             return self._settings.num_ctx
         return (await self.card(model)).num_ctx
+
+    def put_off(self, model: str, error: ProviderError) -> None:
+        """Raise `error` where `model`'s card is wanted next, rather than ask for it again."""
+        self._failed = time.monotonic(), model, error
 
     async def load(self, model: str, keep_alive: float | None = None) -> None:
         """Have `model` in memory, for `keep_alive` seconds (as the settings have it)."""
