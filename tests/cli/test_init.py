@@ -133,7 +133,8 @@ def test_a_broken_plugin_is_left_out_by_name(
     dovetail: Command, empty: Distributions, folder: Path
 ) -> None:
     empty.add("bad", "raise RuntimeError('api_key=abcdefgh')")
-    empty.add("deadly", "import os, sys; sys.stderr.write('token=abcdefgh bye'); os._exit(3)")
+    last_words = "print('token=abcdefgh bye', file=sys.stderr, flush=True)"
+    empty.add("deadly", f"import os, sys; {last_words}; os._exit(3)")
     done = dovetail("init")
     assert done.code == 0
     assert "left out: plugin `bad` (dovetail-bad 1.0) failed at import" in done.err
