@@ -39,6 +39,7 @@ lint: setup ## the quick part of `make check`
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python scripts/pins.py --check
 	$(BIN)/python scripts/options_table.py --check
+	$(BIN)/python scripts/events_table.py --check
 
 bench: .bench/.ready ## measure, print a table and write docs/benchmarks.md
 	.bench/bin/python tests/benchmarks/run.py

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from dovetail.events.in_process import InProcessBusSettings
 from dovetail.host.options import ChatOptions, KernelOptions
 from dovetail.sessions.manager import SessionOptions
 from dovetail.sessions.memory import MemorySettings
@@ -16,6 +17,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "kernel": KernelOptions,
     "sessions": SessionOptions,
     'sessions, with use = "in-memory"': MemorySettings,
+    "bus": InProcessBusSettings,
 }
 
 

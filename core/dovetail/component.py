@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,6 +13,8 @@ from dovetail.errors import PluginError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+T = TypeVar("T")
 
 
 class Settings(BaseModel):
@@ -45,9 +47,14 @@ class Component:
     A component is constructed without arguments. The host sets `settings`, if the class annotates
     it with a `Settings` subclass, and `instance`; then it calls `start()`. `start()` and `stop()`
     run in one task of the component's own; `stop()` is owed once `start()` was entered.
+
+    Components of a plugin that share something, such as a pool of connections, annotate `shared`
+    with the class of that component. The host makes one of it with the settings in `[plugins.ID]`,
+    starts it before them and stops it after them.
     """
 
-    # `settings` is not declared here: a subclass's narrower annotation would be a type error.
+    # `settings` and `shared` are not declared here: a subclass's narrower annotation would be a
+    # type error.
 
     name: ClassVar[str] = ""
     """How config names it after `plugin:`; the class's name in lower case unless it says so."""
@@ -81,30 +88,43 @@ def settings_type(component: type[Component]) -> type[Settings] | None:
     Raises:
         PluginError: it is annotated with something else.
     """
+    return _annotated(component, "settings", Settings)
+
+
+def shared_type(component: type[Component]) -> type[Component] | None:
+    """The component class that `component` annotates as `shared`, or None if it shares none.
+
+    Raises:
+        PluginError: it is annotated with something else.
+    """
+    return _annotated(component, "shared", Component)
+
+
+def _annotated(component: type[Component], name: str, base: type[T]) -> type[T] | None:
     for cls in component.__mro__:
-        annotation = inspect.get_annotations(cls).get("settings")
+        annotation = inspect.get_annotations(cls).get(name)
         if annotation is None:
             continue
         for _ in range(2):  # a quoted one where all annotations are text is text in text
             if isinstance(annotation, str):
-                annotation = _evaluate(annotation, cls)
-        if not (isinstance(annotation, type) and issubclass(annotation, Settings)):
+                annotation = _evaluate(annotation, cls, name)
+        if not (isinstance(annotation, type) and issubclass(annotation, base)):
             message = (
-                f"`{component.__name__}.settings` is annotated with {annotation!r}; "
-                "annotate it with a subclass of `dovetail.Settings`"
+                f"`{component.__name__}.{name}` is annotated with {annotation!r}; "
+                f"annotate it with a subclass of `dovetail.{base.__name__}`"
             )
             raise PluginError(message)
         return annotation
     return None
 
 
-def _evaluate(annotation: str, cls: type) -> object:
+def _evaluate(annotation: str, cls: type, name: str) -> object:
     namespace = vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {}
     try:
         return eval(annotation, dict(namespace), dict(vars(cls)))  # noqa: S307 - the plugin's own code
     except (AttributeError, NameError) as error:
         message = (
-            f"`{cls.__name__}.settings` is annotated with `{annotation}`, which does not exist at "
+            f"`{cls.__name__}.{name}` is annotated with `{annotation}`, which does not exist at "
             "run time; import it outside `if TYPE_CHECKING:`"
         )
         raise PluginError(message) from error

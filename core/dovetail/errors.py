@@ -10,10 +10,25 @@
     ├── KernelBusy                 too many turns are in flight
     ├── PluginError                a plugin does not keep the contract
     │   └── NotReady               raised by `start()`: not now, perhaps later
+    ├── ValidationFailed           values do not fit their model; holds every problem
+    ├── ServiceError               a service cannot be used as asked
+    │   ├── DuplicateService       its name is taken (a ValueError too)
+    │   └── ServiceNotFound        there is none of this name (a KeyError too)
+    ├── DependencyError            a dependency cannot be registered, had or cleaned up
+    │   └── DependencyResolutionError     it cannot be had; tells the chain that asked
+    │       ├── DependencyNotFound        nothing provides it (a KeyError too)
+    │       ├── DependencyCycle           it needs itself
+    │       ├── CaptiveDependency         it would outlive what it needs
+    │       ├── ContextRequired           it belongs to a context, and there is none
+    │       └── AsyncDependency           it has to be awaited
     ├── SessionError
     │   ├── SessionBusy            another turn holds the session
     │   ├── SessionConflict        somebody else changed its state meanwhile
+    │   ├── SessionCorrupt         what its store has of it cannot be understood
     │   └── SessionForbidden       it belongs to another user
+    ├── EventError                 an event, or who is to handle it, is not as it must be
+    │   ├── BusClosed              the event bus does not run
+    │   └── BusFull                an event found no room in the bus in time
     └── ProviderError              a model call failed
         ├── AuthenticationError
         ├── RateLimited
@@ -42,18 +57,22 @@ if TYPE_CHECKING:
     from dovetail.host.records import Failure
 
 
+_MOST_SHOWN = 20
+"""How many problems of values are told, and names of a chain of dependencies."""
+
+
 class DovetailError(Exception):
     """The root of all errors that dovetail raises."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong in the config."""
+    """One thing wrong in the config, or in values that were checked against a model."""
 
     message: str
     """What is wrong and what was expected."""
     where: str = ""
-    """The place, such as `dovetail.toml:12 [providers.ollama] base_url`."""
+    """The place: `dovetail.toml:12 [providers.ollama] base_url`, or in values `items[2].price`."""
     hint: str = ""
     """What to do about it."""
 
@@ -108,6 +127,96 @@ class NotReady(PluginError):
     """
 
 
+class ValidationFailed(DovetailError):
+    """Values do not fit the model of this name; `problems` holds all that is wrong with them.
+
+    The text has the first 20.
+    """
+
+    def __init__(self, model: str, problems: Sequence[Problem]) -> None:
+        self.model = model
+        self.problems = tuple(problems)
+        items = [f"\n  • {problem}" for problem in self.problems[:_MOST_SHOWN]]
+        more = len(self.problems) - len(items)
+        items += [f"\n  • and {more} more"] if more else []
+        super().__init__(f"the values do not fit `{model}`:{''.join(items)}")
+
+    def __reduce__(self) -> tuple[type[ValidationFailed], tuple[str, tuple[Problem, ...]]]:
+        """Copied and pickled by what it was made of, and not by its text."""
+        return ValidationFailed, (self.model, self.problems)
+
+
+class ServiceError(DovetailError):
+    """A service cannot be used as asked."""
+
+
+class DuplicateService(ServiceError, ValueError):
+    """A service of this name is registered already."""
+
+
+class ServiceNotFound(ServiceError, KeyError):
+    """No service of this name is registered."""
+
+    __str__ = Exception.__str__  # a KeyError would show its message in quotes
+
+
+class DependencyError(DovetailError):
+    """A dependency cannot be registered, had or cleaned up."""
+
+
+class DependencyResolutionError(DependencyError):
+    """A dependency cannot be had.
+
+    `chain` is who asked for whom, the outermost first and what failed last; `original_exception` is
+    what a factory or a provider raised, if one did, and the cause too.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        chain: Sequence[str] = (),
+        original_exception: Exception | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.chain = tuple(chain)
+        self.original_exception = original_exception
+
+    def asked_by(self, name: str) -> None:
+        """Note who asked for what failed."""
+        self.chain = (name, *self.chain)
+
+    def __str__(self) -> str:
+        """The message, and the chain that asked; of a long one the beginning and the end."""
+        if len(self.chain) < 2:
+            return self.message
+        names = list(self.chain)
+        if len(names) > _MOST_SHOWN:
+            names[_MOST_SHOWN // 2 : -(_MOST_SHOWN // 2)] = ["…"]
+        return f"{self.message} (asked for by {' → '.join(names)})"
+
+
+class DependencyNotFound(DependencyResolutionError, KeyError):
+    """Nothing provides it."""
+
+
+class DependencyCycle(DependencyResolutionError):
+    """It needs itself; the message shows the path that closes the cycle."""
+
+
+class CaptiveDependency(DependencyResolutionError):
+    """It would be kept longer than something it needs may live."""
+
+
+class ContextRequired(DependencyResolutionError):
+    """It belongs to a context, and there is none."""
+
+
+class AsyncDependency(DependencyResolutionError):
+    """It has to be awaited, and was asked for in a synchronous way."""
+
+
 class SessionError(DovetailError):
     """A session cannot be used as asked.
 
@@ -125,8 +234,31 @@ class SessionConflict(SessionError):
     """The session's state was changed by somebody else since it was read."""
 
 
+class SessionCorrupt(SessionError):
+    """What a store has of a session cannot be understood; nothing of it was changed.
+
+    `user_id` is whose it is, so that its owner may still remove it.
+    """
+
+    def __init__(self, message: str, *, user_id: str | None = None) -> None:
+        super().__init__(message)
+        self.user_id = user_id
+
+
 class SessionForbidden(SessionError):
     """The session belongs to another user."""
+
+
+class EventError(DovetailError):
+    """An event, or who is to handle it, is not as it must be."""
+
+
+class BusClosed(EventError):
+    """The event bus was used before it was started or after it was stopped."""
+
+
+class BusFull(EventError):
+    """A group of consumers is so far behind that an event found no room in time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from dovetail.chat.providers import Provider
+    from dovetail.container import DependencyProvider
     from dovetail.middleware import Middleware
+    from dovetail.services.service import ContextAwareService
     from dovetail.sessions.store import SessionStore
 
 PROJECT = "dovetail"
@@ -36,9 +38,10 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def providers() -> Sequence[type[Provider]]:  # type: ignore[empty-body]
-    """Classes that answer: `ChatProvider`, `EmbeddingProvider`; one class may be both.
+    """Classes that answer or listen: `ChatProvider`, `EmbeddingProvider`, `EventProvider`.
 
-    Called once when the plugin is loaded. A class acts for each `[providers.NAME]` that uses it.
+    One class may be several of them. Called once when the plugin is loaded. A class acts for each
+    `[providers.NAME]` that uses it.
     """
 
 
@@ -55,6 +58,24 @@ def session_stores() -> Sequence[type[SessionStore]]:  # type: ignore[empty-body
     """`SessionStore` classes. Called once when the plugin is loaded.
 
     The one that `[sessions]` uses keeps the sessions.
+    """
+
+
+@hookspec
+def dependency_providers() -> Sequence[type[DependencyProvider]]:  # type: ignore[empty-body]
+    """`DependencyProvider` classes: what a dependency is may depend on the context.
+
+    Called once when the plugin is loaded. Each acts in `Kernel.container` from then on; its
+    settings stand in `[plugins.ID]`.
+    """
+
+
+@hookspec
+def services() -> Sequence[type[ContextAwareService]]:  # type: ignore[empty-body]
+    """`ContextAwareService` classes. Called once when the plugin is loaded.
+
+    Each is in `Kernel.services` from then on, under its `name`; its settings stand in
+    `[plugins.ID]`.
     """
 
 

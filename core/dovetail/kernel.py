@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
 
 from dovetail.chat.asking import (
     as_context,
@@ -13,22 +16,24 @@ from dovetail.chat.asking import (
     check_ids,
     free_session,
 )
+from dovetail.chat.calls import Calls, in_context
 from dovetail.chat.runs import ChatSessionManager, current_run
 from dovetail.chat.stream import ChatStream
-from dovetail.chat.turns import Turn, name_near_models
+from dovetail.chat.turns import Turn
 from dovetail.config import read_config
-from dovetail.errors import KernelBusy, KernelClosed, ModelNotFound
+from dovetail.errors import DovetailError, KernelClosed
+from dovetail.host.dependencies import container_of
 from dovetail.host.discovery import API, discover
 from dovetail.host.host import Host, Reload
 from dovetail.host.records import PluginRecord
-from dovetail.middleware import EmbedCall
+from dovetail.services.factory import ServiceFactory
+from dovetail.services.registry import ServiceRegistry
 from dovetail.sessions.manager import SessionManager
 from dovetail.sync import SyncKernel
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
-    from types import TracebackType
     from typing import Self
 
     from dovetail.chat.asking import Prompt
@@ -38,12 +43,19 @@ if TYPE_CHECKING:
     from dovetail.chat.window import Window
     from dovetail.config import RawConfig
     from dovetail.context import ExecutionContext
+    from dovetail.events.bus import EventBus
+    from dovetail.events.event import Event
     from dovetail.host.generation import Generation
     from dovetail.host.records import Failure
 
     Source = str | Path | Mapping[str, object] | None
 
-T = TypeVar("T")
+P = TypeVar("P")
+
+log = structlog.get_logger("dovetail")
+
+START_LIMIT = 10.0
+"""Seconds for cleaning up after a start that failed, whose config may be what was wrong."""
 
 
 class Kernel:
@@ -76,11 +88,16 @@ class Kernel:
         self._host: Host | None = None
         self._sessions: SessionManager | None = None
         self._cleanup: asyncio.Task[None] | None = None
-        self._calls: set[asyncio.Task[Any]] = set()
-        """Calls in flight that are no turns."""
         self._closing: asyncio.Task[list[Failure]] | None = None
         self.runs = ChatSessionManager()
         """The turns in flight: `cancel_session`, `get_session_status`, …"""
+        self._calls = Calls(self.runs)
+        self.services = ServiceRegistry()
+        """Services by name: register yours here; those of plugins are there while it is open."""
+        self.container = container_of(self)
+        """Dependencies: register yours here, resolve those of plugins and of the kernel."""
+        self.service_factory = ServiceFactory(self.services)
+        """Services for a context."""
 
     @classmethod
     def open(
@@ -140,14 +157,17 @@ class Kernel:
         raw = self._read()
         self._opened = True
         records = discover(installed=self._discover)
-        self._host = host = Host({**records, **self._registered})
+        known = {**records, **self._registered}
+        self._host = host = Host(known, self.container, self.services)
         try:
             await host.open(raw)
         except BaseException:
             self._host = None
+            await self._empty_container(START_LIMIT)
             raise
         self._take_limits(host)
-        self._sessions = SessionManager(host.store, host.generation.sessions)
+        options = host.generation.sessions
+        self._sessions = SessionManager(host.store, options, publish=host.tell)
         self._cleanup = asyncio.create_task(self._sessions.clean_up_regularly())
         return self
 
@@ -171,27 +191,28 @@ class Kernel:
     async def _close(self, host: Host) -> list[Failure]:
         if self._cleanup is not None:
             self._cleanup.cancel()
-        for task in self._calls:
-            task.cancel()
-        ending = [*filter(None, [self._cleanup]), *self._calls]
+        ending = [*filter(None, [self._cleanup]), *self._calls.cancel()]
         if ending:  # one that swallows cancellation is left behind
             await asyncio.wait(ending, timeout=self.runs.cancel_grace)
         await self.runs.close()
         if self._sessions is not None:
             await self._sessions.close()
+        if host.bus is not None:
+            await host.bus.stop()
+        await self._empty_container(host.generation.kernel.stop_timeout)
         return await host.close()
 
+    async def _empty_container(self, limit: float) -> None:
+        try:
+            async with asyncio.timeout(limit):
+                await self.container.aclose()
+        except (DovetailError, TimeoutError):
+            log.exception("not everything in the container could be cleaned up")
+
     async def __aenter__(self) -> Self:
-        """Start."""
         return await self.start()
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close."""
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def reload(self) -> Reload:
@@ -267,20 +288,10 @@ class Kernel:
             ProviderError: the call failed.
         """
         generation = self._open_host().generation
-        request = as_embedding_request(texts)
-        name, provider, rest = generation.find_embedding(model or request.model)
-        call = EmbedCall(
-            request.model_copy(update={"model": rest}), as_context(context, None, None), name
-        )
-
-        async def embed() -> EmbeddingResponse:
-            try:
-                return await generation.call_embed(call)
-            except ModelNotFound as error:
-                await name_near_models(error, provider, name, rest)
-                raise
-
-        return await self._owned(generation, embed())
+        own = as_context(context, None, None)
+        work = partial(generation.embed, as_embedding_request(texts), model, own)
+        container = None if own is context else self.container
+        return await self._calls.run(generation, in_context(own, work, container))
 
     async def models(self) -> list[ModelInfo]:
         """The models of every instance, as `instance/model`.
@@ -288,36 +299,30 @@ class Kernel:
         An instance that cannot be asked now is left out, and logged.
         """
         generation = self._open_host().generation
-        return await self._owned(generation, generation.models())
+        return await self._calls.run(generation, generation.models())
 
-    async def _owned(self, generation: Generation, work: Coroutine[Any, Any, T]) -> T:
-        """What `work` gives, run in a task that ends when the kernel closes."""
-        if len(self._calls) >= self.runs.max_runs:
-            work.close()
-            message = f"{self.runs.max_runs} calls are in flight, the limit `max_turns` of [kernel]"
-            raise KernelBusy(message)
-        task = asyncio.create_task(work)
-        self._calls.add(task)
-        generation.enter()
-        task.add_done_callback(self._calls.discard)
-        task.add_done_callback(lambda _: generation.leave())
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError:
-            task.cancel()
-            await asyncio.wait([task], timeout=self.runs.cancel_grace)
-            raise
-        if task.cancelled():
-            message = "the kernel was closed during the call"
-            raise KernelClosed(message)
-        return task.result()
+    async def publish(
+        self,
+        event: str | Event,
+        data: Any = None,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Tell the event providers that asked for `event`, a name or an `Event`.
+
+        A provider that fails harms neither the caller nor the others.
+        """
+        await self._open_host().generation.events.dispatch(event, data, metadata=metadata)
 
     @property
     def sessions(self) -> SessionManager:
         """The sessions: find, make, delete."""
-        if self._host is None or self._sessions is None:
-            raise KernelClosed(_CLOSED)
-        return self._sessions
+        return self._while_open(self._sessions)
+
+    @property
+    def bus(self) -> EventBus:
+        """The event bus: publish events to topics, subscribe to them in groups."""
+        return self._while_open(self._open_host().bus)
 
     @property
     def generation(self) -> Generation:
@@ -355,11 +360,12 @@ class Kernel:
         request = as_request(prompt, model)
         outer = current_run.get()
         session = free_session(session, context, outer)
-        context = as_context(context, session, user)
+        given, context = context, as_context(context, session, user)
         check_ids(session, context.user_id)
         generation = host.generation
         run = self.runs.register_session(session_id=session, user_id=context.user_id)
-        turn = Turn(generation, self.sessions, run, request, context, window)
+        own = None if context is given else self.container
+        turn = Turn(generation, self.sessions, run, request, context, window, own)
         run.parent = outer
         run.on_stuck, run.on_done, run.on_lost = turn.salvage, generation.leave, turn.let_go
         if window is not None:
@@ -375,9 +381,12 @@ class Kernel:
         runs.max_runs = options.max_turns
 
     def _open_host(self) -> Host:
-        if self._host is None:
+        return self._while_open(self._host)
+
+    def _while_open(self, part: P | None) -> P:
+        if self._host is None or part is None:
             raise KernelClosed(_CLOSED)
-        return self._host
+        return part
 
     def _read(self) -> RawConfig:
         env = os.environ if self._env is None else self._env

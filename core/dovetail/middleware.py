@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dovetail.chat.requests import ChatRequest, EmbeddingRequest
     from dovetail.chat.responses import ChatResponse, EmbeddingResponse
     from dovetail.context import ExecutionContext
+    from dovetail.events.event import Event
     from dovetail.sessions.session import Session
 
     Step = Callable[[Any], Awaitable[Any]]
@@ -72,6 +73,18 @@ class EmbedCall:
     operation: ClassVar[str] = "embed"
 
 
+@dataclass(slots=True)
+class EventCall:
+    """The delivery of one event to one provider. Fields may be replaced."""
+
+    event: Event
+    provider: str
+    """The name of the event provider's instance."""
+    context: ExecutionContext | None = None
+    """Of the work that the event tells of; None if it is of none."""
+    operation: ClassVar[str] = "event"
+
+
 class Middleware(Component):
     """Wraps operations. Override those that matter, and nothing else."""
 
@@ -93,8 +106,14 @@ class Middleware(Component):
         """Around one embedding call."""
         return await call_next(call)
 
+    async def event(
+        self, call: EventCall, call_next: Callable[[EventCall], Awaitable[None]]
+    ) -> None:
+        """Around the delivery of an event to one provider; without `call_next` it is not told."""
+        await call_next(call)
+
     async def pre_execute(self, call: CallT) -> CallT | None:
-        """Before every provider call (chat, embed): the call to make, or None for this one."""
+        """Before every provider call (chat, embed, event): the call to make, or None for this."""
 
     async def post_execute(self, call: CallT, result: ResultT) -> ResultT | None:
         """After every provider call that succeeded: the result to use, or None for this one."""
@@ -119,9 +138,16 @@ class Middleware(Component):
     ) -> EmbeddingResponse | None:
         """After an embedding call that succeeded: the response to use, or None for this one."""
 
+    async def before_event(self, call: EventCall) -> EventCall | None:
+        """Before an event's delivery: the delivery to make, or None for this one."""
 
-OPERATIONS = ("turn", "chat", "embed")
-_PROVIDER_OPERATIONS = ("chat", "embed")
+    async def after_event(self, call: EventCall, result: None) -> None:
+        """After an event's delivery that succeeded."""
+
+
+OPERATIONS = ("turn", "chat", "embed", "event")
+_PROVIDER_OPERATIONS = ("chat", "embed", "event")
+_WITH_ANSWER = ("turn", "chat")
 _SUGAR = (
     "pre_execute",
     "post_execute",
@@ -198,11 +224,11 @@ def _with_sugar(item: Middleware, operation: str, call_next: Step) -> Step:
             call = call if changed is None else changed
         result = await call_next(call)
         for look in after:
-            if operation == "embed":
+            if operation in _WITH_ANSWER:
+                result.on_end(_on_success(look, call))
+            else:
                 changed = await look(call, result)
                 result = result if changed is None else changed
-            else:
-                result.on_end(_on_success(look, call))
         return result
 
     return step

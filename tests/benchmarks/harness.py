@@ -61,6 +61,8 @@ class Subject:
     rows: list[Row]
     profiles: dict[str, str] = field(default_factory=dict)
     """Tables by their titles."""
+    figures: dict[str, str] = field(default_factory=dict)
+    """What a row cannot show, as Markdown by titles."""
 
     @property
     def missed(self) -> bool:

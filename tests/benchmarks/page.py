@@ -18,16 +18,24 @@ if TYPE_CHECKING:
 PACKAGES = (
     "dovetail",
     "aiohttp",
+    "asyncpg",
     "click",
+    "dishka",
     "httpx",
     "httpx-aiohttp",
     "langchain-core",
+    "langgraph-checkpoint",
+    "langgraph-checkpoint-postgres",
+    "langgraph-checkpoint-sqlite",
     "litellm",
     "llm",
     "openai",
     "pluggy",
+    "prometheus-client",
+    "punq",
     "pydantic",
     "pydantic-ai-slim",
+    "redis",
     "sniffio",
     "structlog",
     "xllamacpp",
@@ -52,6 +60,9 @@ def page(subjects: Sequence[Subject]) -> str:
     """The whole page."""
     parts = [INTRODUCTION, table(subjects), "## The machine", machine(), "## How it is measured"]
     parts += [_wrap(f"**{subject.title}.** {subject.about}") for subject in subjects]
+    for subject in subjects:
+        for title, text in subject.figures.items():
+            parts += [f"## {title}", text]
     for subject in subjects:
         for title, text in subject.profiles.items():
             parts += [f"## Profile: {title}", text]

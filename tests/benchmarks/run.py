@@ -22,6 +22,11 @@ SUBJECTS = (
     "streaming",
     "resilient",
     "crowd",
+    "contexts",
+    "kept",
+    "container",
+    "events",
+    "listened",
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +17,7 @@ from dovetail import (
     EmbeddingProvider,
     EmbeddingRequest,
     EmbeddingResponse,
+    EventProvider,
     ExecutionContext,
     FinishReason,
     Kernel,
@@ -216,3 +217,18 @@ async def test_an_embedding_in_flight_ends_with_the_kernel() -> None:
     assert Waits.ended.is_set()
     with pytest.raises(KernelClosed, match="during the call"):
         await call
+
+
+async def test_a_turn_that_is_torn_down_after_it_was_kept_gives_its_answer() -> None:
+    class Cancels(EventProvider):
+        events = ("agent_complete",)
+
+        async def handle_event(self, event: str, data: Any) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await asyncio.sleep(0)
+
+    async with kernel_of(Echo, Cancels) as kernel:
+        assert (await kernel.chat("x", session="s")).text == "x "
+        assert await texts(kernel, "s") == ["x", "x "]

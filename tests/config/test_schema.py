@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from dovetail.config.durations import Duration
 from dovetail.config.schema import config_schema
 from dovetail.config.shape import settings_schema
+from dovetail.events.in_process import InProcessBusSettings
 
 Schema = dict[str, Any]
 
@@ -67,7 +68,8 @@ COMPONENTS: list[tuple[str, str | None, str, type[BaseModel] | None]] = [
     ("logging", "logging", "middleware", None),
     ("in-memory", "in-memory", "sessions", None),
     ("sqlite", "sqlite", "sessions", Peer),
-    ("postgres", None, "plugin", Peer),
+    ("postgres", "postgres", "shared", Peer),
+    ("postgres", "memory", "service", Ollama),
 ]
 
 
@@ -86,6 +88,7 @@ def schema() -> Schema:
         chat=settings_schema(ChatSettings),
         kernel=settings_schema(Closed),
         sessions=settings_schema(SessionSettings),
+        bus=settings_schema(InProcessBusSettings),
     )
 
 
@@ -160,6 +163,7 @@ def allows(root: Schema, rule: Any, value: Any) -> bool:  # noqa: C901, PLR0911,
         "[sessions]\nuse = 'in-memory'\nlifetime = 60",
         "[sessions]\nuse = 'sqlite'\nhost = 'h'\nlifetime = '${L}'",
         "[plugins.postgres]\nhost = 'h'",
+        "[plugins.postgres]\nhost = 'h'\n[plugins.postgres.memory]\nattempts = 2",
         "[plugins.ollama]\noptional = true",
     ],
 )
@@ -194,6 +198,7 @@ def test_what_dovetail_takes_the_editor_takes(schema: Schema, text: str) -> None
         "[sessions]\nuse = 'redis'",
         "[sessions]\nuse = 'sqlite'",
         "[plugins.postgres]\nport = 1",
+        "[plugins.postgres]\nhost = 'h'\n[plugins.postgres.memory]\natempts = 2",
         "[plugins.ollama]\nbase_url = 'u'",
         "[plugins.nobody]",
     ],
@@ -236,7 +241,7 @@ def test_the_members_of_a_union_keep_their_tags() -> None:
         "settings_schema": settings_schema(Drawing),
     }
     empty = settings_schema(Closed)
-    schema = config_schema([component], chat=empty, kernel=empty, sessions=empty)
+    schema = config_schema([component], chat=empty, kernel=empty, sessions=empty, bus=empty)
     figure = schema["$defs"]["middleware.draw.pen.1"]["properties"]["figure"]
     assert figure["discriminator"]["mapping"] == {
         "circle": "#/$defs/middleware.draw.pen.1.Circle",

@@ -9,6 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from dovetail import (
+    Component,
+    ContextAwareService,
     FailureStage,
     Middleware,
     ModelNotFound,
@@ -176,3 +178,50 @@ async def test_a_reload_brings_back_what_broke() -> None:
         assert report.started == ("[providers.bad]",)
         assert kernel.quarantined == ()
         assert (await kernel.chat("hello", model="bad")).text == "hello"
+
+
+async def test_a_service_that_breaks_is_not_offered_until_it_is_back() -> None:
+    class Hello(ContextAwareService):
+        name = "hello"
+
+    line = Line()
+    made = plugin(services=[connected(Hello, line)])
+    tables = {**config(), "plugins": {"polite": {"optional": True}}}
+    async with kernel_on(Line(), tables, polite=made) as kernel:
+        first = kernel.services.get("connected")
+        line.lost.set()
+        await eventually(lambda: kernel.quarantined)
+        assert not kernel.services.has_service("connected")
+        line.back = True
+        await eventually(lambda: not kernel.quarantined)
+        assert kernel.services.get("connected") is not first
+
+
+async def test_a_service_that_comes_late_under_a_name_that_was_taken_is_out_of_order() -> None:
+    line = Line()
+    line.lost.set()
+    made = plugin(services=[connected(ContextAwareService, line)])
+    tables = {**config(), "plugins": {"polite": {"optional": True}}}
+    async with kernel_on(Line(), tables, polite=made) as kernel:
+        kernel.services.register("connected", 1)
+        line.back = True
+        await eventually(lambda: any("there is a service" in str(f) for f in kernel.quarantined))
+        assert kernel.services.get("connected") == 1
+
+
+async def test_the_config_can_be_read_again_when_what_a_store_shares_has_broken() -> None:
+    line = Line()
+
+    class Keeps(MemorySessionStore):
+        pass
+
+    Keeps.__annotations__ = {"shared": connected(Component, line)}
+    tables = {**config(), "sessions": {"use": "keeps"}}
+    async with kernel_on(Line(), tables, keeps=plugin(session_stores=[Keeps])) as kernel:
+        line.lost.set()
+        await eventually(lambda: kernel.quarantined)
+        line.back = True
+        report = await kernel.reload()
+        assert report.started == ("[plugins.keeps] connected",)
+        assert report.needs_restart == ("[sessions]",)
+        assert (await kernel.chat("hello", model="good", session="s")).text == "hello"

@@ -56,7 +56,7 @@ async def test_a_class_that_lacks_a_method_is_told_which() -> None:
             return 0
 
     said = await message_about(Half, "session_stores")
-    assert "`Half` does not override append, delete, load, set" in said
+    assert "`Half` does not override append, delete, list_sessions, load, set, touch" in said
 
 
 async def test_an_embedding_provider_must_embed() -> None:
@@ -78,7 +78,10 @@ async def test_a_provider_must_be_for_chat_or_for_embeddings() -> None:
     class Neither(Provider):
         pass
 
-    assert "neither a `ChatProvider` nor an `EmbeddingProvider`" in await message_about(Neither)
+    assert (
+        "no `ChatProvider`, no `EmbeddingProvider` and no `EventProvider`"
+        in await message_about(Neither)
+    )
 
 
 async def test_a_stream_must_be_a_generator() -> None:

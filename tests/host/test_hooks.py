@@ -40,7 +40,10 @@ async def test_a_misspelt_hook_is_met_with_the_nearest_one() -> None:
 async def test_a_hook_that_this_kernel_does_not_call_yet_says_which_it_calls() -> None:
     failure = await refused(plugin(providers=[Echo], tools=[]))
     assert "`tools`, which neither this kernel nor a loaded plugin declares" in str(failure)
-    assert "hookspecs, middleware, providers, session_stores" in str(failure)
+    assert (
+        "dependency_providers, hookspecs, middleware, providers, services, session_stores"
+        in str(failure)
+    )
 
 
 async def test_an_argument_that_a_hook_has_not_is_named() -> None:

@@ -90,9 +90,10 @@ async def test_what_needs_a_failed_component_fails_with_it_and_names_it() -> Non
         assert "it needs `bad`, which did not start" in said["providers.roof]"]
         assert "it needs `roof`, which did not start" in said["providers.top]"]
     del config["providers"]["top"]["optional"]
-    failure = await only_failure(kernel())
+    *causes, failure = (await refusal(kernel())).failures
     assert "it needs `roof`" in str(failure)
     assert "[providers.top]" in failure.component
+    assert [f.component.partition(" [")[2] for f in causes] == ["providers.bad]", "providers.roof]"]
 
 
 async def test_an_optional_component_that_names_what_is_not_there_is_left_out() -> None:

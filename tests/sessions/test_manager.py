@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,6 +14,7 @@ from dovetail import (
     Session,
     SessionBusy,
     SessionConflict,
+    SessionError,
     SessionForbidden,
 )
 from tests.support.kernels import kernel_of
@@ -233,6 +235,67 @@ async def test_two_processes_take_turns_by_the_stores_lease() -> None:
         await asyncio.gather(first, second)
         assert await texts(two, "s") == ["first", "begun done", "second", "second "]
         assert not Shared.owners
+
+
+async def test_a_slash_in_a_name_makes_nobody_wait_for_anothers_turn() -> None:
+    async with AsyncExitStack() as turns:
+        for user, session in ((None, "ann/a"), ("ann", "a"), ("ann/b", "c"), ("ann", "b/c")):
+            kernel = await turns.enter_async_context(
+                kernel_of(Gated, Shared, sessions={"wait_timeout": "50ms"})
+            )
+            stream = kernel.stream("x", session=session, user=user)
+            await anext(await turns.enter_async_context(stream))
+        assert len(Shared.owners) == 4
+
+
+async def test_a_lease_that_could_not_be_given_back_stops_nobody_in_its_process() -> None:
+    class Forgetful(Shared):
+        async def release_lease(self, session_id: str, owner: str) -> None:
+            raise ConnectionError("the server is away")
+
+    async with kernel_of(Echo, Forgetful, sessions={"wait_timeout": "50ms"}) as kernel:
+        for _ in range(2):
+            assert (await kernel.chat("x", session="forgotten")).text == "x "
+
+
+async def test_the_next_turn_keeps_its_lease_though_the_one_before_is_slow_to_give_it_back() -> (
+    None
+):
+    class Slow(Shared):
+        async def release_lease(self, session_id: str, owner: str) -> None:
+            await asyncio.sleep(0.01)
+            await super().release_lease(session_id, owner)
+
+    async with kernel_of(Gated, Slow) as kernel:
+        for _ in range(2):
+            async with kernel.stream("x", session="slow") as stream:
+                await anext(stream)
+                await asyncio.sleep(0.02)
+                assert "slow" in Shared.owners
+
+
+async def test_a_lease_that_the_store_cannot_give_in_time_is_not_anothers() -> None:
+    class Slow(Shared):
+        async def acquire_lease(self, session_id: str, owner: str, seconds: float) -> bool:
+            raise TimeoutError("the server did not answer")
+
+    async with kernel_of(Echo, Slow) as kernel:
+        with pytest.raises(SessionError, match="did not answer") as raised:
+            await kernel.chat("x", session="s")
+        assert not isinstance(raised.value, SessionBusy)
+
+
+async def test_who_makes_a_session_that_another_has_just_made_gets_theirs() -> None:
+    class Slow(MemorySessionStore):
+        async def load(self, session_id: str, last: int | None = None) -> Session | None:
+            found = await super().load(session_id, last)
+            await asyncio.sleep(0)
+            return found
+
+    async with kernel_of(Echo, Slow) as kernel:
+        get = kernel.sessions.get_session
+        made = await asyncio.gather(*(get("s", create_if_missing=True) for _ in range(3)))
+        assert [session.version for session in made if session] == [1, 1, 1]
 
 
 async def test_a_lease_that_another_process_holds_makes_a_turn_give_up() -> None:

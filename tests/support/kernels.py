@@ -5,10 +5,23 @@ from __future__ import annotations
 import types
 from typing import TYPE_CHECKING, Any
 
-from dovetail import ChatProvider, EmbeddingProvider, Kernel, Middleware, SessionStore, hookimpl
+from dovetail import (
+    ChatProvider,
+    ContextAwareService,
+    DependencyProvider,
+    EmbeddingProvider,
+    EventProvider,
+    Kernel,
+    Middleware,
+    SessionStore,
+    hookimpl,
+)
 
 if TYPE_CHECKING:
     from dovetail import Component
+
+
+PROVIDERS = (ChatProvider, EmbeddingProvider, EventProvider)
 
 
 def plugin_of(*classes: type[Component]) -> types.ModuleType:
@@ -17,7 +30,7 @@ def plugin_of(*classes: type[Component]) -> types.ModuleType:
 
     @hookimpl
     def providers() -> list[type[Component]]:
-        return [c for c in classes if issubclass(c, (ChatProvider, EmbeddingProvider))]
+        return [c for c in classes if issubclass(c, PROVIDERS)]
 
     @hookimpl
     def middleware() -> list[type[Component]]:
@@ -27,7 +40,15 @@ def plugin_of(*classes: type[Component]) -> types.ModuleType:
     def session_stores() -> list[type[Component]]:
         return [c for c in classes if issubclass(c, SessionStore)]
 
-    for hook in (providers, middleware, session_stores):
+    @hookimpl
+    def dependency_providers() -> list[type[Component]]:
+        return [c for c in classes if issubclass(c, DependencyProvider)]
+
+    @hookimpl
+    def services() -> list[type[Component]]:
+        return [c for c in classes if issubclass(c, ContextAwareService)]
+
+    for hook in (providers, middleware, session_stores, dependency_providers, services):
         setattr(module, hook.__name__, hook)
     return module
 
@@ -38,7 +59,7 @@ def kernel_of(*classes: type[Component], **tables: Any) -> Kernel:
     The first chat provider is the default model. Nothing that happens to be installed is seen.
     """
     chat = [c for c in classes if issubclass(c, ChatProvider)]
-    providers = [c for c in classes if issubclass(c, (ChatProvider, EmbeddingProvider))]
+    providers = [c for c in classes if issubclass(c, PROVIDERS)]
     config: dict[str, Any] = {
         "chat": {"model": chat[0].name} if chat else {},
         "providers": {c.name: {"use": f"test:{c.name}"} for c in providers},

@@ -19,6 +19,8 @@ from dovetail.testing import (
     MiddlewareContract,
     SessionStoreContract,
 )
+from dovetail.testing.event_bus import EventBusContract
+from dovetail.testing.event_provider import EventProviderContract
 
 pytestmark = pytest.mark.timeout(240)  # all the faulty ones run in the first test's fixture
 
@@ -28,6 +30,8 @@ CONTRACTS = {
     "faulty_embedding": EmbeddingProviderContract,
     "faulty_middleware": MiddlewareContract,
     "faulty_sessions": SessionStoreContract,
+    "faulty_events": EventProviderContract,
+    "faulty_bus": EventBusContract,
 }
 DISTRIBUTIONS = {"shouting": "SHOUTING", "twin_a": "twin", "twin_b": "twin"}
 """What is installed while they run, and the id of its plugin."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from dovetail.chat.answer import Answer
+    from dovetail.sessions.session import Session
 
 log = structlog.get_logger("dovetail")
 
@@ -69,6 +70,7 @@ class Run:
         "on_lost",
         "on_stuck",
         "parent",
+        "session",
         "session_id",
         "stage",
         "started",
@@ -101,6 +103,8 @@ class Run:
         self.commit_overdue = False
         """Whether its commit was broken off for taking too long."""
         self.committing_since = 0.0
+        self.session: Session | None = None
+        """The session while the run has it."""
         self.parent: Run | None = None
         """The run that began this one, for as long as this one lasts."""
         self.on_end: Callable[[], None] | None = None
@@ -218,7 +222,7 @@ class Run:
     def _let_go(self) -> None:
         # Broken here, these cycles cost nothing; left to the garbage collector, a third of a turn.
         on_done, self.on_done, self.on_stuck, self.task = self.on_done, None, None, None
-        self.answers, self.parent, self.on_lost = [], None, None
+        self.answers, self.parent, self.on_lost, self.session = [], None, None, None
         if on_done is not None:
             on_done()
 

@@ -8,6 +8,7 @@ do: close the upstream connection, keep what came, let the session's next turn b
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,14 @@ import structlog
 from dovetail.chat.accumulator import StreamingAccumulator
 from dovetail.chat.answer import Answer
 from dovetail.chat.fitting import assemble
+from dovetail.chat.near_models import name_near_models
 from dovetail.chat.responses import FinishReason
 from dovetail.chat.runs import SessionStatus, current_run
+from dovetail.chat.telling import AGENT_COMPLETE, AGENT_START, turn_began, turn_ended
 from dovetail.chat.transcript import kept_messages, new_messages, said
-from dovetail.config.nearest import nearest
 from dovetail.context import set_current_context
 from dovetail.errors import (
+    DependencyError,
     DovetailError,
     ModelNotFound,
     PluginError,
@@ -35,20 +38,17 @@ from dovetail.redaction import scrub
 
 if TYPE_CHECKING:
     from dovetail.chat.messages import ChatMessage
-    from dovetail.chat.providers import Provider
     from dovetail.chat.requests import ChatRequest
     from dovetail.chat.responses import ChatResponse
     from dovetail.chat.runs import Run
     from dovetail.chat.window import Window
+    from dovetail.container import SmartDependencyContainer
     from dovetail.context import ExecutionContext
     from dovetail.host.generation import Generation
     from dovetail.sessions.manager import SessionManager
     from dovetail.sessions.session import Session
 
 log = structlog.get_logger("dovetail")
-
-NEAR_SECONDS = 2.0
-"""How long a provider may take to list its models for the sake of a better error."""
 
 
 class Turn:
@@ -58,9 +58,13 @@ class Turn:
         "_answer",
         "_asked",
         "_condensed",
+        "_container",
         "_context",
+        "_error",
         "_fenced",
+        "_first",
         "_generation",
+        "_made",
         "_new",
         "_request",
         "_run",
@@ -78,13 +82,16 @@ class Turn:
         request: ChatRequest,
         context: ExecutionContext,
         window: Window | None,
+        container: SmartDependencyContainer | None = None,
     ) -> None:
+        """`container` is given if the turn ends its context's scope: if the context is its own."""
         self._generation = generation
         self._sessions = sessions
         self._run = run
         self._request = request
         self._context = context
         self._window = window
+        self._container = container
         self._session: Session | None = None
         """The session while this turn has it."""
         self._asked: tuple[ChatMessage, ...] = ()
@@ -92,9 +99,15 @@ class Turn:
         self._new: tuple[ChatMessage, ...] = ()
         """The same of the request as middleware left it."""
         self._answer: Answer | None = None
+        self._error: BaseException | None = None
+        """What went wrong, once that is settled."""
         self._fenced = False
         """Whether it was given up; then it may keep nothing any more."""
         self._condensed = False
+        self._made: Session | None = None
+        """The session if this turn made it."""
+        self._first: float | None = None
+        """When its first chunk came, or its whole answer; monotonic."""
         self.response: ChatResponse | None = None
         """The answer, or what had come of it, once the turn has ended."""
 
@@ -114,7 +127,13 @@ class Turn:
         self._calm()
         self._run.commit()
         error = await self._commit(response, error)
-        self.response = response
+        self.response, self._error = response, error
+        if (
+            self._made
+            or self._generation.events.wants(AGENT_COMPLETE)
+            or self._context.has_attached
+        ):
+            await self._wind_up(response, error)
         # Whoever waits is told here: by the task's own callback it would cost a turn of the loop.
         if error is None:
             self._run.finish()
@@ -136,10 +155,15 @@ class Turn:
             DovetailError: what went wrong.
         """
         if task.done():
-            return self._nothing() if task.cancelled() else task.result()
-        if self._run.commit_overdue:
+            return (self.response or self._nothing()) if task.cancelled() else task.result()
+        if self.response is None and self._run.commit_overdue:
             raise _not_kept(self._run.session_id, asyncio.CancelledError())
-        return self.response or self._nothing()  # stuck: what had come was kept without it
+        error = self._error  # what else hangs takes nothing away from what was kept
+        if error is None or (
+            isinstance(error, asyncio.CancelledError) and self._run.cancel_requested
+        ):
+            return self.response or self._nothing()
+        raise error
 
     async def salvage(self) -> None:
         """Keep what came of a turn whose task does not stop, and go on without it."""
@@ -150,6 +174,7 @@ class Turn:
             async with asyncio.timeout(self._generation.kernel.commit_timeout):
                 await self._commit(response, stopped)
         self.response = response
+        await self._wind_up(response, stopped)
 
     async def _attempt(self) -> tuple[ChatResponse, BaseException | None]:
         """The answer and None, or what had come of it and what ended it; never raises."""
@@ -166,6 +191,11 @@ class Turn:
     async def _begin(self) -> None:
         run = self._run
         current_run.set(run)
+        events = self._generation.events
+        if events.wants(AGENT_START):
+            stream = self._window is not None
+            data = turn_began(run, self._context, self._request, stream=stream)
+            await events.dispatch(AGENT_START, data)
         if run.session_id is None:
             self._asked = self._new = said(self._request.messages)
             return
@@ -175,7 +205,7 @@ class Turn:
         if self._fenced:  # it was given up while its store did not answer
             self._sessions.end_turn(session)
             raise asyncio.CancelledError
-        self._session = session
+        self._session = run.session = session
         if not run.cancel_requested:
             run.status = SessionStatus.RUNNING
         self._asked = self._new = new_messages(session.history, self._request.messages)
@@ -185,6 +215,7 @@ class Turn:
         call = TurnCall(self._request, self._context, self._session, window is not None, self._ask)
         answer = await self._generation.call_turn(call)
         self._answer = self._checked(answer, "turn")
+        self._first = time.monotonic()
         if window is None:
             return await answer.read()
         async with aclosing(answer.chunks()) as chunks:
@@ -279,8 +310,8 @@ class Turn:
             return error
         try:
             messages = kept_messages(self._new, response, whole=error is None)
-            if messages:
-                await self._sessions.keep(session, messages)
+            if messages and await self._sessions.keep(session, messages):
+                self._made = session
             if self._condensed:
                 with suppress(SessionConflict):  # then the next turn makes another summary
                     await self._sessions.update_session(session)
@@ -295,6 +326,42 @@ class Turn:
         finally:
             self.let_go()
         return error
+
+    async def _wind_up(self, response: ChatResponse, error: BaseException | None) -> None:
+        """Tell of what it made and of its end, and clean up what was built for its context.
+
+        The turn has been kept; each event has the time of another commit.
+        """
+        run = self._run
+        run.commit()
+        try:
+            if self._made is not None:
+                await self._sessions.tell_created(self._made)
+                run.commit()
+            if self._generation.events.wants(AGENT_COMPLETE):
+                await self._tell_end(response, error)
+            if self._container is not None and self._context.has_attached:
+                await self._container.end(self._context)
+        except DependencyError:
+            log.exception("what was built for a turn could not be cleaned up", run_id=run.id)
+        except asyncio.CancelledError:
+            if not run.commit_overdue:
+                raise
+            self._calm()
+            log.error("winding up a turn took too long", run_id=run.id)  # noqa: TRY400 - the cancel is ours
+
+    async def _tell_end(self, response: ChatResponse, error: BaseException | None) -> None:
+        generation = self._generation
+        data = turn_ended(
+            self._run,
+            self._context,
+            self._request,
+            response,
+            error,
+            first=self._first,
+            secrets=generation.secrets,
+        )
+        await generation.events.dispatch(AGENT_COMPLETE, data)
 
     def let_go(self) -> None:
         """Let the session's next turn begin, if this one has it."""
@@ -322,22 +389,6 @@ class Turn:
 
 def _is_whole(response: ChatResponse) -> bool:
     return response.finish_reason not in (FinishReason.CANCELLED, FinishReason.ERROR)
-
-
-async def name_near_models(
-    error: ModelNotFound, provider: Provider, instance: str, model: str
-) -> None:
-    """Add to an error the models of the instance whose names are near; best effort."""
-    if error.details.nearest:
-        return
-    try:
-        async with asyncio.timeout(NEAR_SECONDS):
-            known = [info.id for info in await provider.models()]
-    except Exception:  # the error at hand matters more than why there is no list
-        log.debug("no list of models for a suggestion", provider=instance, exc_info=True)
-        return
-    near = nearest(model, known)
-    error.complete(nearest=tuple(f"{instance}/{name}" for name in ([near] if near else known[:5])))
 
 
 def _not_kept(session_id: str | None, failure: BaseException) -> SessionError:

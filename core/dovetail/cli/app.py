@@ -14,6 +14,7 @@ OWN = {
     "chat": ("dovetail.cli.chat:chat", "Talk to a model."),
     "models": ("dovetail.cli.models:models", "List the models there are."),
     "embed": ("dovetail.cli.embed:embed", "Turn texts into vectors."),
+    "sessions": ("dovetail.cli.sessions:sessions", "List, show and remove conversations."),
     "plugins": ("dovetail.cli.plugins:plugins", "List, examine and create plugins."),
     "config": ("dovetail.cli.config:config", "Check, explain and describe the config."),
     "init": ("dovetail.cli.init:init", "Write a first config from what is installed."),

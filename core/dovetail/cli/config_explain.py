@@ -23,7 +23,9 @@ from dovetail.config.places import dotted
 from dovetail.config.raw import leaves
 from dovetail.config.shape import secret_paths
 from dovetail.errors import ConfigError, PluginError
+from dovetail.events.in_process import InProcessBusSettings
 from dovetail.host.options import ChatOptions, KernelOptions
+from dovetail.host.parts import part_entries
 from dovetail.host.planning import HOOK_OF, choose
 from dovetail.sessions.manager import SessionOptions
 
@@ -56,8 +58,9 @@ def explain(config: Path | None, settings: Given) -> None:
         (ChatOptions, ("chat",)),
         (KernelOptions, ("kernel",)),
         (SessionOptions, ("sessions",)),
+        (InProcessBusSettings, ("bus",)),
     ]
-    for entry in found.config.entries:
+    for entry in _entries(found):
         secret |= set(_secrets(found, entry))
         if model := _model(found, entry):
             models.append((model, entry.path))
@@ -108,6 +111,21 @@ def _plainly(row: Row) -> Row:
     """A default as the documentation writes it."""
     shown = "none" if row.shown == '""' else row.shown.removesuffix(".0")
     return replace(row, shown=shown)
+
+
+def _entries(found: Survey) -> list[Entry]:
+    """The tables of the config, [plugins.ID] by the parts of the plugin if that is loaded."""
+    by_plugin: dict[str, list[Entry]] = {}
+    for entry in found.config.entries:
+        by_plugin.setdefault(entry.plugin, []).append(entry)
+    entries: list[Entry] = []
+    for plugin_id, tables in by_plugin.items():
+        record = found.records.get(plugin_id)
+        loaded = record is not None and record.loaded
+        entries += (entry for entry in tables if not (loaded and entry.kind == "plugin"))
+        if record is not None and loaded:
+            entries += (entry for _, entry in part_entries(record, tables))
+    return entries
 
 
 def _model(found: Survey, entry: Entry) -> type[Settings] | None:

@@ -13,6 +13,7 @@ from dovetail.cli.state import note
 from dovetail.config.schema import config_schema
 from dovetail.config.shape import settings_schema
 from dovetail.errors import DovetailError
+from dovetail.events.in_process import InProcessBusSettings
 from dovetail.host.options import ChatOptions, KernelOptions
 from dovetail.sessions.manager import SessionOptions
 
@@ -37,6 +38,7 @@ def schema(output: Path | None) -> None:
         chat=settings_schema(ChatOptions),
         kernel=settings_schema(KernelOptions),
         sessions=settings_schema(SessionOptions),
+        bus=settings_schema(InProcessBusSettings),
     )
     text = json.dumps(written, indent=2, ensure_ascii=False)
     if output is None:

@@ -18,9 +18,9 @@ from dovetail.cli.state import current_state
 from dovetail.cli.survey import survey
 from dovetail.cli.tables import show_table
 from dovetail.host.discovery import discover_commands
-from dovetail.host.host import table_of
 from dovetail.host.lifecycle import start_all, stop_all
 from dovetail.host.records import PluginRecord
+from dovetail.host.telling import table_of
 from dovetail.redaction import redact
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from dovetail.component import Component
     from dovetail.config import RawConfig
     from dovetail.host.lifecycle import Instance
-    from dovetail.host.planning import Planned
+    from dovetail.host.planning import Key, Planned
     from dovetail.host.records import Failure
 
 
@@ -96,22 +96,22 @@ async def _examine(raw: RawConfig) -> tuple[Survey, list[Finding]]:
 
 async def _start(found: Survey, started: list[Instance]) -> list[Finding]:
     """Start one after the other, to know how long each takes; what is needed comes first."""
-    providers: dict[str, Component] = {}
+    running: dict[Key, Component] = {}
     findings: list[Finding] = []
     waiting = list(found.plan.planned)
     while waiting:
-        coming = {p.entry.name for p in waiting if p.entry.kind == "provider"}
+        coming = {p.key for p in waiting}
         # Providers that need each other are a problem of the plan, and none of them is started.
         planned = next((p for p in waiting if not p.needs & coming), None)
         if planned is None:
             break
         waiting.remove(planned)
         before = time.perf_counter()
-        failed = await start_all([planned], providers, found.kernel, started)
+        failed = await start_all([planned], running, found.kernel, started)
         milliseconds = round((time.perf_counter() - before) * 1000, 1)
         failure = failed[0][1] if failed else None
-        if failure is None and planned.entry.kind == "provider":
-            providers[planned.entry.name] = started[-1].component
+        if failure is None:
+            running[planned.key] = started[-1].component
         findings.append(_finding(planned, milliseconds, failure))
     return findings
 

@@ -11,25 +11,34 @@ from dovetail.errors import ConfigError, Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Literal
 
     from dovetail.config.files import ConfigFile
     from dovetail.config.places import KeyPath
     from dovetail.config.raw import Origin, RawConfig
 
-    Kind = Literal["provider", "middleware", "sessions", "plugin"]
+    Kind = Literal[
+        "provider", "middleware", "sessions", "plugin", "shared", "dependencies", "service"
+    ]
 
 SESSION_KEYS = frozenset(
     {"lifetime", "expiry", "cleanup_interval", "max_waiting", "wait_timeout", "history"}
 )
 """The keys of `[sessions]` that are the session manager's, not the store's."""
 RESERVED_KEYS: dict[Kind, frozenset[str]] = {
-    "provider": frozenset({"use", "optional"}),
+    "provider": frozenset({"use", "optional", "tags"}),
     "middleware": frozenset({"use", "optional"}),
     "sessions": frozenset({"use", "optional"}) | SESSION_KEYS,
     "plugin": frozenset({"use", "optional"}),
+    "shared": frozenset({"use", "optional"}),
+    "dependencies": frozenset({"use", "optional"}),
+    "service": frozenset({"use", "optional"}),
 }
 """Per kind of table, the keys that no component's Settings may declare."""
+
+PART_KINDS: frozenset[Kind] = frozenset({"shared", "dependencies", "service"})
+"""What has no table of its own: `[plugins.ID]` holds the settings."""
 
 DEFAULT_STORE = "in-memory"
 
@@ -50,19 +59,22 @@ class Entry:
     optional: bool
     values: dict[str, object] = field(repr=False)
     path: KeyPath
+    tags: tuple[str, ...] = ()
+    """Of a provider, words by which it can be asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """The config, understood as far as it can be without loading a plugin.
 
-    `chat`, `kernel` and `session_options` are the kernel's own keys, not validated.
+    `chat`, `kernel`, `session_options` and `bus` are the kernel's own keys, not validated.
     """
 
     raw: RawConfig = field(repr=False)
     chat: dict[str, object] = field(repr=False)
     kernel: dict[str, object] = field(repr=False)
     session_options: dict[str, object] = field(repr=False)
+    bus: dict[str, object] = field(repr=False)
     providers: tuple[Entry, ...]
     middleware: tuple[Entry, ...]
     """In the operator's order: the outermost first."""
@@ -100,6 +112,7 @@ def read_entries(raw: RawConfig) -> tuple[Config, tuple[Problem, ...]]:
         chat=reader.table("chat"),
         kernel=reader.table("kernel"),
         session_options=_pick(reader.table("sessions"), inside=True),
+        bus=reader.table("bus"),
         providers=reader.instances(),
         middleware=reader.middleware(),
         sessions=reader.sessions(),
@@ -221,8 +234,10 @@ class _Reader:
         if not valid or (kind == "plugin" and colon):
             self._bad_use(kind, use, path, written="use" in values)
             return None
-        rest = {key: value for key, value in values.items() if key not in {"use", "optional"}}
-        return Entry(kind, name, plugin, component or None, optional, rest, path)
+        own = RESERVED_KEYS[kind] - SESSION_KEYS
+        rest = {key: value for key, value in values.items() if key not in own}
+        tags = self._tags(values, path) if "tags" in own else ()
+        return Entry(kind, name, plugin, component or None, optional, rest, path, tags)
 
     def _bad_use(self, kind: Kind, use: object, path: KeyPath, *, written: bool) -> None:
         if written:
@@ -247,6 +262,15 @@ class _Reader:
             self.complain(here, "`optional` should be true or false, without quotes")
         return False
 
+    def _tags(self, values: dict[str, object], path: KeyPath) -> tuple[str, ...]:
+        tags = values.get("tags", [])
+        if isinstance(tags, list) and all(isinstance(tag, str) and tag for tag in tags):
+            return tuple(tags)
+        if (*path, "tags") not in self.raw.failed:
+            hint = 'for example tags = ["fast", "local"]'
+            self.complain((*path, "tags"), "`tags` should be a list of words", hint)
+        return ()
+
     def _table_at(self, path: KeyPath, value: object, header: str) -> dict[str, object] | None:
         if isinstance(value, dict):
             return value
@@ -262,6 +286,14 @@ class _Reader:
         else:
             return True
         return False
+
+
+def place_of(plugin_id: str, name: str, with_settings: Sequence[str]) -> tuple[str, ...]:
+    """Where below `[plugins.ID]` the part `name` has its settings: in it, or in a table of it.
+
+    `with_settings` are the names of all parts of the plugin that take any.
+    """
+    return () if name == plugin_id or list(with_settings) == [name] else (name,)
 
 
 def _pick(table: dict[str, object], *, inside: bool) -> dict[str, object]:

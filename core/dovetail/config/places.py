@@ -5,7 +5,7 @@ from __future__ import annotations
 KeyPath = tuple[str | int, ...]
 """The keys from the top of the config down to a value; a number is a place in a list."""
 
-TABLES = ("chat", "kernel", "providers", "middleware", "sessions", "plugins")
+TABLES = ("chat", "kernel", "providers", "middleware", "sessions", "plugins", "bus")
 """The tables that a config may have."""
 
 _NAMED_TABLES = ("providers", "plugins")

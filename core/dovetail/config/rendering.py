@@ -15,6 +15,8 @@ def render(value: object, longest: int) -> str:
     there is no knowing what they show of themselves.
     """
     match value:
+        case None:
+            shown = "None"
         case str() | PurePath():
             text = str(value)
             shown = _quoted(text if len(text) <= longest else f"{text[:longest]}…")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from dovetail.config.entries import DEFAULT_STORE
+from dovetail.config.entries import DEFAULT_STORE, PART_KINDS, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +23,12 @@ _OPTIONAL = {
     "default": False,
     "description": "Whether everything else may start without it when it fails.",
 }
+_TAGS: JsonSchema = {
+    "type": "array",
+    "items": {"type": "string", "minLength": 1},
+    "default": [],
+    "description": "Words by which services and tools may ask for it.",
+}
 _NO_SETTINGS: JsonSchema = {"type": "object", "properties": {}, "additionalProperties": False}
 _TEXT_LIMITS = {"pattern", "format", "enum", "minLength", "maxLength"}
 
@@ -33,12 +39,14 @@ def config_schema(
     chat: JsonSchema,
     kernel: JsonSchema,
     sessions: JsonSchema,
+    bus: JsonSchema,
 ) -> JsonSchema:
     """The JSON Schema (2020-12) of a config file in which exactly `components` can be used.
 
     Each of `components` has `plugin`, `component` (its name, or `None`), `kind` ("provider",
-    "middleware", "sessions" or "plugin") and `settings_schema`, which is `None` where it takes no
-    settings. `chat`, `kernel` and `sessions` are the schemas of the kernel's own keys.
+    "middleware", "sessions", "shared", "dependencies" or "service") and `settings_schema`, which is
+    `None` where it takes no settings. `chat`, `kernel`, `sessions` and `bus` are the schemas of the
+    kernel's own keys.
     """
     writer = _Writer(list(components))
     properties = {
@@ -48,6 +56,7 @@ def config_schema(
         "middleware": writer.middleware(),
         "sessions": writer.sessions(sessions),
         "plugins": writer.plugins(),
+        "bus": writer.define("bus", bus),
     }
     return {
         "$schema": _DIALECT,
@@ -123,19 +132,30 @@ class _Writer:
 
     def plugins(self) -> JsonSchema:
         """`[plugins.ID]`, for every plugin there is."""
-        tables: JsonSchema = {}
-        for component in self._components:
-            plugin, schema = component["plugin"], component.get("settings_schema")
-            if component["kind"] == "plugin":
-                tables[plugin] = self._component(f"plugin.{plugin}", None, schema)
-            elif plugin not in tables:
-                tables[plugin] = self._component(f"plugin.{plugin}", None, None)
+        plugins = dict.fromkeys(component["plugin"] for component in self._components)
         return {
             "type": "object",
-            "description": "What the components of a plugin share.",
-            "properties": tables,
+            "description": "What a plugin's components share, and its parts that act by themselves",
+            "properties": {plugin: self._parts(plugin) for plugin in plugins},
             "additionalProperties": False,
         }
+
+    def _parts(self, plugin: str) -> JsonSchema:
+        parts = {
+            component["component"]: component["settings_schema"]
+            for component in self._components
+            if component["plugin"] == plugin
+            and component["kind"] in PART_KINDS
+            and component["settings_schema"] is not None
+        }
+        places = {name: place_of(plugin, name, list(parts)) for name in parts}
+        own = next((parts[name] for name, place in places.items() if not place), None)
+        tables = {
+            name: self.define(f"plugin.{plugin}.{name}", schema)
+            for name, schema in parts.items()
+            if places[name]
+        }
+        return self._component(f"plugin.{plugin}", None, own, {"properties": tables})
 
     def _uses(self, kind: str, shared: JsonSchema | None = None) -> dict[str, JsonSchema]:
         """What `use` may say for this kind of table, and the schema of the table then.
@@ -164,6 +184,8 @@ class _Writer:
         """A table with the component's settings, the kernel's own keys, and no others."""
         schema = dict(settings or _NO_SETTINGS)
         own: JsonSchema = {"optional": _OPTIONAL}
+        if name.startswith("provider."):
+            own["tags"] = _TAGS
         if use is not None:
             own["use"] = {"type": "string", "description": "Which plugin: its id, or id:component."}
         schema["properties"] = {**own, **schema.get("properties", {})}

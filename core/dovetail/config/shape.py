@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 JsonSchema = dict[str, Any]
 
 
-class _Lenient(GenerateJsonSchema):
+class Lenient(GenerateJsonSchema):
     """Leaves open what JSON Schema cannot say, rather than giving no schema at all."""
 
     # A SecretStr's default is never written into a schema, and that is as it should be.
@@ -32,12 +32,13 @@ class _Lenient(GenerateJsonSchema):
     def handle_invalid_for_json_schema(
         self, schema: core_schema.CoreSchema, error_info: str
     ) -> JsonSchema:
+        """What is said of it: nothing, so that anything will do."""
         return {}
 
 
 def settings_schema(model: type[BaseModel]) -> JsonSchema:
     """The JSON Schema of what an operator may write for `model`."""
-    return model.model_json_schema(mode="validation", schema_generator=_Lenient)
+    return model.model_json_schema(mode="validation", schema_generator=Lenient)
 
 
 def secret_paths(

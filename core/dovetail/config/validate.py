@@ -50,8 +50,20 @@ def validate(
     try:
         return model.model_validate(values), []
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
-    return None, _Translation(Shape(model), values, config, path).problems(details)
+        return None, explained(error, model, values, config=config, path=path)
+
+
+def explained(
+    error: ValidationError,
+    model: type[BaseModel],
+    values: Mapping[str, object],
+    *,
+    config: RawConfig,
+    path: KeyPath,
+) -> list[Problem]:
+    """What pydantic found wrong with `values`, which stand at `path` in the config."""
+    details = error.errors(include_url=False, include_input=False)
+    return _Translation(Shape(model), values, config, path).problems(details)
 
 
 class _Translation:
@@ -83,13 +95,12 @@ class _Translation:
         at: KeyPath = ()
         level: object = self._values
         for key in detail["loc"]:
-            if isinstance(level, dict) and key in level:
+            if isinstance(level, dict) and str(key) in level:
+                at = (*at, str(key))
                 level = level[str(key)]
             elif isinstance(level, list) and isinstance(key, int) and key < len(level):
+                at = (*at, key)
                 level = level[key]
-            else:
-                continue
-            at = (*at, key)
         return (*at, detail["loc"][-1]) if detail["type"] == "missing" else at
 
     def _problem(self, at: KeyPath, details: list[ErrorDetails]) -> Problem:
@@ -126,7 +137,8 @@ class _Translation:
 
     def _hint_for_unknown(self, at: KeyPath) -> str:
         known = self._shape.keys(at[:-1])
-        reserved = _KINDS.get(str(self._path[0]), frozenset()) if len(at) == 1 else frozenset()
+        kind = str(self._path[0]) if self._path and len(at) == 1 else ""
+        reserved = _KINDS.get(kind, frozenset())
         near = nearest(str(at[-1]), [*known, *sorted(reserved)])
         if near:
             return f"did you mean `{near}`?"

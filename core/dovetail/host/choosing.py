@@ -24,6 +24,9 @@ _KINDS = {
     "providers": _Kind("a provider", "[providers.NAME]"),
     "middleware": _Kind("a middleware", "[[middleware]]"),
     "session_stores": _Kind("a session store", "[sessions]"),
+    "dependency_providers": _Kind("a dependency provider", "[plugins.ID]"),
+    "services": _Kind("a service", "[plugins.ID]"),
+    "shared": _Kind("what its components share", "[plugins.ID]"),
 }
 """How an operator calls what a hook gives, and its table."""
 

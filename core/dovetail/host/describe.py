@@ -17,6 +17,7 @@ from pydantic_core import to_jsonable_python
 from dovetail.chat.providers import ChatProvider, EmbeddingProvider
 from dovetail.component import Component, settings_type
 from dovetail.config.shape import settings_schema
+from dovetail.events.provider import EventProvider
 from dovetail.host.discovery import discover
 from dovetail.host.loading import ENTRY_KINDS, PluginLoader
 from dovetail.host.options import KernelOptions
@@ -40,9 +41,9 @@ class ComponentDescription(BaseModel):
     component: str
     """How config names it after `plugin:`."""
     kind: str
-    """`provider`, `middleware` or `sessions`: which kind of table it is for."""
+    """`provider`, `middleware`, `sessions`, …: which kind of table it is for."""
     does: list[str] = []
-    """Of a provider, `chat` and `embed`."""
+    """Of a provider, `chat`, `embed` and `events`."""
     summary: str = ""
     """The first line of its docstring."""
     settings_schema: dict[str, Any] | None = None
@@ -84,7 +85,7 @@ def describe_component(plugin: str, kind: str, component: type[Component]) -> Co
     """What a component is for, what may be set, and what it suggests."""
     model = settings_type(component)
     suggestion, problem = _suggestion(component)
-    uses = (("chat", ChatProvider), ("embed", EmbeddingProvider))
+    uses = (("chat", ChatProvider), ("embed", EmbeddingProvider), ("events", EventProvider))
     return ComponentDescription(
         plugin=plugin,
         component=component.name,

@@ -6,16 +6,22 @@ A running turn keeps the generation it began with; a reload makes another one.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 import structlog
 
 from dovetail.chat.answer import Answer, as_provider_error
+from dovetail.chat.near_models import name_near_models
 from dovetail.chat.providers import ChatProvider, EmbeddingProvider, Provider, overrides
 from dovetail.chat.responses import ChatResponse
 from dovetail.chat.runs import current_run
+from dovetail.chat.telling import MODEL_COMPLETE, call_ended, embedding_ended
 from dovetail.config.nearest import nearest
 from dovetail.errors import InvalidResponse, ModelNotFound, PluginError
+from dovetail.events.dispatcher import EventDispatcher
+from dovetail.events.provider import EventProvider
+from dovetail.events.registry import ProviderRegistry
 from dovetail.host.records import describe
 from dovetail.middleware import ChatCall, EmbedCall, Middleware, compose
 from dovetail.refs import SoftRef
@@ -23,8 +29,12 @@ from dovetail.refs import SoftRef
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from dovetail.chat.answer import End
+    from dovetail.chat.requests import EmbeddingRequest
     from dovetail.chat.responses import EmbeddingResponse, ModelInfo
     from dovetail.config import Config, Entry
+    from dovetail.container import DependencyProvider
+    from dovetail.context import ExecutionContext
     from dovetail.host.lifecycle import Instance
     from dovetail.host.options import ChatOptions, KernelOptions
     from dovetail.host.records import Failure
@@ -76,6 +86,11 @@ class Generation:
             *(instance.planned.secrets for instance in self.instances)
         )
         """Text of the config that must not be shown, should a plugin's error hold it."""
+        self.dependencies = tuple(
+            cast("DependencyProvider", i.component)
+            for i in self.instances
+            if i.planned.entry.kind == "dependencies"
+        )
         self.call_turn: Callable[[TurnCall], Awaitable[Answer]]
         self.call_chat: Callable[[ChatCall], Awaitable[Answer]]
         self.call_embed: Callable[[EmbedCall], Awaitable[EmbeddingResponse]]
@@ -87,6 +102,7 @@ class Generation:
         chosen.sort(key=lambda i: order.get(i.planned.entry.name, 0))
         middleware = [cast("Middleware", i.component) for i in chosen]
         self.middleware = tuple(middleware)
+        self.events = self._dispatcher()
         present = {instance.planned.entry.name for instance in chosen}
         for entry in self.config.middleware:
             if entry.name not in present and not entry.optional:
@@ -95,8 +111,31 @@ class Generation:
                 self.call_turn, self.call_chat, self.call_embed = refuse, refuse, refuse
                 return
         self.call_turn = compose(middleware, "turn", _ask_turn)
-        self.call_chat = compose(middleware, "chat", self._ask_provider)
-        self.call_embed = compose(middleware, "embed", self._ask_embedding)
+        tell = self.events.wants(MODEL_COMPLETE)
+        ask, embed = (
+            (self._ask_and_tell, self._embed_and_tell)
+            if tell
+            else (self._ask_provider, self._ask_embedding)
+        )
+        self.call_chat = compose(middleware, "chat", ask)
+        self.call_embed = compose(middleware, "embed", embed)
+
+    def _dispatcher(self) -> EventDispatcher:
+        """Tells the event providers, those of equal priority in the order of the config."""
+        order = {entry.name: place for place, entry in enumerate(self.config.providers)}
+        registry = ProviderRegistry()
+        listening = [i for i in self.instances if isinstance(i.component, EventProvider)]
+        for instance in sorted(listening, key=lambda i: order.get(i.planned.entry.name, 0)):
+            provider = cast("EventProvider", instance.component)
+            instance.mailbox = registry.register(provider, mailbox=instance.mailbox).mailbox
+        return EventDispatcher(registry, self.middleware)
+
+    def tagged(self, tag: str, kind: type[Provider]) -> str:
+        """The first instance in the config that has a tag and is of this kind; empty if none."""
+        for entry in self.config.providers:
+            if tag in entry.tags and isinstance(self.providers.get(entry.name), kind):
+                return entry.name
+        return ""
 
     def _refuse(self, entry: Entry) -> Callable[[object], Awaitable[Any]]:
         place = self.config.where(entry.path)
@@ -124,6 +163,7 @@ class Generation:
 
     def _check_retired(self) -> None:
         if not self.current and self.users == 0:
+            self.events.close()
             self.retired.set()
 
     async def models(self) -> list[ModelInfo]:
@@ -229,6 +269,49 @@ class Generation:
             message = f"`send_message` returned {type(response).__name__}, not a ChatResponse"
             raise InvalidResponse(message, provider=name, model=model)
         return Answer.of(response, provider=name, model=model, context=call.context)
+
+    async def embed(
+        self, request: EmbeddingRequest, model: str, context: ExecutionContext
+    ) -> EmbeddingResponse:
+        """A vector for each text, by `model` (empty: the request's, or the config's)."""
+        name, provider, rest = self.find_embedding(model or request.model)
+        try:
+            return await self.call_embed(
+                EmbedCall(request.model_copy(update={"model": rest}), context, name)
+            )
+        except ModelNotFound as error:
+            await name_near_models(error, provider, name, rest)
+            raise
+
+    async def _ask_and_tell(self, call: ChatCall) -> Answer:
+        """Ask the provider, and tell of it when the answer has ended."""
+        began = time.monotonic()
+        try:
+            answer = await self._ask_provider(call)
+        except BaseException as error:
+            data = call_ended(call, began, None, None, error, self.secrets)
+            await self.events.dispatch(MODEL_COMPLETE, data)
+            raise
+        first = time.monotonic()
+
+        async def tell(end: End) -> None:
+            data = call_ended(call, began, first, end.response, end.error, self.secrets)
+            await self.events.dispatch(MODEL_COMPLETE, data)
+
+        answer.on_end(tell)
+        return answer
+
+    async def _embed_and_tell(self, call: EmbedCall) -> EmbeddingResponse:
+        began = time.monotonic()
+        try:
+            response = await self._ask_embedding(call)
+        except BaseException as error:
+            data = embedding_ended(call, began, None, error, self.secrets)
+            await self.events.dispatch(MODEL_COMPLETE, data)
+            raise
+        data = embedding_ended(call, began, response, None, self.secrets)
+        await self.events.dispatch(MODEL_COMPLETE, data)
+        return response
 
     async def _ask_embedding(self, call: EmbedCall) -> EmbeddingResponse:
         name, model = call.provider, call.request.model

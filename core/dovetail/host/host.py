@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
 from dovetail.config.order import in_order
-from dovetail.errors import ConfigError, KernelClosed, NotReady, PluginError, StartError
+from dovetail.container import SmartDependencyContainer
+from dovetail.errors import (
+    ConfigError,
+    DuplicateService,
+    KernelClosed,
+    NotReady,
+    PluginError,
+    StartError,
+)
+from dovetail.events.in_process import InProcessEventBus
 from dovetail.host.changes import compare, dependants
 from dovetail.host.generation import Generation
 from dovetail.host.lifecycle import Instance, start_all, stop_all, stop_broken
@@ -17,11 +26,16 @@ from dovetail.host.loading import PluginLoader
 from dovetail.host.planning import Planned, make_plan
 from dovetail.host.reading import Reading, understand
 from dovetail.host.records import FailureStage, PluginState
+from dovetail.host.telling import table_of, tell_failed, tell_started, tell_stopped
+from dovetail.services.registry import ServiceRegistry
+from dovetail.services.service import ContextAwareService
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
 
+    from dovetail.component import Component
     from dovetail.config import RawConfig
+    from dovetail.host.planning import Key
     from dovetail.host.records import Failure, PluginRecord
     from dovetail.sessions.store import SessionStore
 
@@ -46,14 +60,23 @@ class Reload:
 class Host:
     """Owns every component that runs."""
 
-    def __init__(self, records: dict[str, PluginRecord]) -> None:
+    def __init__(
+        self,
+        records: dict[str, PluginRecord],
+        container: SmartDependencyContainer | None = None,
+        services: ServiceRegistry | None = None,
+    ) -> None:
         self.records = records
+        self._container = container or SmartDependencyContainer()
+        self._services = services or ServiceRegistry()
         self.loader = PluginLoader(records)
         self._running: list[Instance] = []
         self._generation: Generation | None = None
         self._retries: dict[str, asyncio.Task[None]] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
+        self.bus: InProcessEventBus | None = None
+        """There before any component starts; it stays the same as long as the host runs."""
         self._closed = False
 
     @property
@@ -70,6 +93,10 @@ class Host:
         found = next(i for i in self._running if i.planned.entry.kind == "sessions")
         return cast("SessionStore", found.component)
 
+    async def tell(self, event: str, data: Mapping[str, object]) -> None:
+        """Tell event providers; also while the kernel closes, and keeps what was in flight."""
+        await self.generation.events.dispatch(event, data)
+
     async def open(self, raw: RawConfig) -> None:
         """Load and start what the config names.
 
@@ -79,9 +106,13 @@ class Host:
         """
         try:
             reading, planned, quarantined = await self._plan(raw)
-            failed = await start_all(planned, {}, reading.kernel, self._running)
+            self.bus = InProcessEventBus(reading.bus)
+            await self.bus.start()
+            failed = await start_all(planned, {}, reading.kernel, self._running, self._prepare)
             self._adopt(reading, self._running, failed, quarantined)
             self._listen(self._running)
+            await tell_started(self.generation.events, self._running)
+            await tell_failed(self.generation.events, self.generation.quarantined)
         except BaseException:
             await self.close()
             raise
@@ -97,18 +128,18 @@ class Host:
             reading, planned, quarantined = await self._plan(raw)
             changes = compare(planned, old.instances)
             needs_restart = {*_tables(changes.stuck)}
+            if self.bus is not None and reading.bus != self.bus.settings:
+                needs_restart.add("[bus]")
             if reading.sessions != old.sessions:
                 needs_restart.add("[sessions]")
                 reading = replace(reading, sessions=old.sessions)
             started: list[Instance] = []
-            providers = {
-                i.planned.entry.name: i.component
-                for i in changes.kept
-                if i.planned.entry.kind == "provider"
-            }
+            running = {i.planned.key: i.component for i in changes.kept}
             quarantined += _still_broken(old, changes.kept)
             try:
-                failed = await start_all(changes.fresh, providers, reading.kernel, started)
+                failed = await start_all(
+                    changes.fresh, running, reading.kernel, started, self._prepare
+                )
                 if self._closed:
                     message = "the kernel was closed while it read its config again"
                     raise KernelClosed(message)
@@ -120,12 +151,15 @@ class Host:
             self._retire(old)
             self._listen(started)
             stopped = [i for i in old.instances if i not in self.generation.instances]
-            return Reload(
+            report = Reload(
                 _tables(started),
                 _tables(stopped),
                 _tables(changes.kept),
                 tuple(sorted(needs_restart)),
             )
+        await tell_started(self.generation.events, started)
+        await self.generation.events.dispatch("config_reloaded", asdict(report))
+        return report
 
     async def close(self) -> list[Failure]:
         """Stop everything, in reverse order; gives what failed to stop."""
@@ -134,6 +168,8 @@ class Host:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self.bus is not None:
+            await self.bus.stop()
         limit = self._generation.kernel.stop_timeout if self._generation else 10.0
         running, self._running = self._running, []
         try:
@@ -159,13 +195,13 @@ class Host:
         quarantined: Sequence[Failure],
     ) -> None:
         """Make a generation of what runs current, unless something failed that must work."""
-        fatal = [failure for planned, failure in failed if not planned.entry.optional]
-        if fatal:
+        if fatal := _fatal(failed):
             raise StartError((), fatal)
         absent = [failure for _, failure in failed]
         for failure in (*quarantined, *absent):
             message = f"an optional component is out of order: {failure}"
             log.warning(message)
+        self._offer_services(instances)  # it may refuse, and then nothing has changed
         self._generation = Generation(
             reading.config,
             reading.kernel,
@@ -181,10 +217,15 @@ class Host:
         self, old: Generation, instances: Sequence[Instance], quarantined: Sequence[Failure]
     ) -> None:
         """Go on with other components under the same config."""
+        self._offer_services(instances)
         self._generation = Generation(
             old.config, old.kernel, old.chat, old.sessions, instances, quarantined
         )
         self._retire(old)
+
+    def _offer_services(self, instances: Sequence[Instance]) -> None:
+        services = [i.component for i in instances if i.planned.entry.kind == "service"]
+        self._services.discover({service.name: service for service in services})
 
     def _retire(self, old: Generation) -> None:
         old.retire()
@@ -206,6 +247,7 @@ class Host:
         await stop_all(unused, old.kernel.stop_timeout)
         self._running = [i for i in self._running if i not in unused]
         _note_stopped(unused, self._running)
+        await tell_stopped(self.generation.events, unused)
 
     def _retry_later(self, failed: Sequence[tuple[Planned, Failure]]) -> None:
         for task in self._retries.values():
@@ -228,19 +270,28 @@ class Host:
         old = self.generation
         started: list[Instance] = []
         try:
-            failed = await start_all([planned], old.providers, old.kernel, started)
+            running = {i.planned.key: i.component for i in old.instances}
+            failed = await start_all([planned], running, old.kernel, started, self._prepare)
             if failed:
                 return self._still_failing(failure, failed[0][1])
+            quarantined = [known for known in old.quarantined if known is not failure]
+            self._replace(old, [*old.instances, *started], quarantined)
+        except DuplicateService as error:
+            await stop_all(started, old.kernel.stop_timeout)
+            return self._still_failing(failure, planned.fail(FailureStage.START, error))
         except BaseException:
             await stop_all(started, old.kernel.stop_timeout)
             raise
         self._running.extend(started)
-        quarantined = [known for known in old.quarantined if known is not failure]
-        self._replace(old, [*old.instances, *started], quarantined)
         self._listen(started)
         message = f"an optional component is ready now: {table_of(planned)}"
         log.info(message)
+        await tell_started(self.generation.events, started)
         return True
+
+    def _prepare(self, component: Component) -> None:
+        if isinstance(component, ContextAwareService):
+            component.dependency_container = self._container
 
     def _listen(self, instances: Sequence[Instance]) -> None:
         """Hear from now on of components that break while they run."""
@@ -268,6 +319,7 @@ class Host:
             self._replace(old, kept, [*old.quarantined, *failures])
             failures[0] = await self._explain(broken, failures[0])
             log.error(str(failures[0]))
+            await tell_failed(self.generation.events, failures)
             plugin = broken.planned.record
             if all(i.planned.record is not plugin for i in kept if i is not broken):
                 plugin.state = PluginState.FAILED
@@ -300,6 +352,17 @@ class Host:
         return True
 
 
+def _fatal(failed: Sequence[tuple[Planned, Failure]]) -> list[Failure]:
+    """What must work and failed, with whatever optional it failed for."""
+    found: list[Failure] = []
+    needed: set[Key] = set()
+    for planned, failure in reversed(failed):  # what a component needs comes before it
+        if not planned.entry.optional or planned.key in needed:
+            found.insert(0, failure)
+            needed |= planned.needs
+    return found
+
+
 def _still_broken(old: Generation, kept: Sequence[Instance]) -> list[Failure]:
     """The failures of what broke and stays nevertheless: the session store."""
     places = {instance.planned.where for instance in kept}
@@ -328,14 +391,6 @@ def _note_stopped(stopped: Sequence[Instance], running: Sequence[Instance]) -> N
         record = instance.planned.record
         if record.plugin_id not in still and record.state is not PluginState.FAILED:
             record.state = PluginState.STOPPED
-
-
-def table_of(planned: Planned) -> str:
-    """How a component's table is written in the config."""
-    entry = planned.entry
-    if entry.kind == "provider":
-        return f"[providers.{entry.name}]"
-    return "[sessions]" if entry.kind == "sessions" else f"[[middleware]] {entry.name}"
 
 
 def _tables(instances: Sequence[Instance]) -> tuple[str, ...]:

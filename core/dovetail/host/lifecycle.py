@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from dovetail.component import Component
+    from dovetail.events.mailbox import Mailbox
     from dovetail.host.options import KernelOptions
-    from dovetail.host.planning import Planned
+    from dovetail.host.planning import Key, Planned
     from dovetail.host.records import Failure
 
 log = structlog.get_logger("dovetail")
@@ -40,6 +41,8 @@ class Instance:
         self.component.instance = planned.entry.name
         if planned.settings is not None:
             self.component.settings = planned.settings  # type: ignore[attr-defined]
+        self.mailbox: Mailbox | None = None
+        """Events that wait for it, where it is told of events by a queue."""
         self.holders = 0
         """How many generations have it."""
         self._task: asyncio.Task[None] | None = None
@@ -110,6 +113,8 @@ class Instance:
                 if self._on_break is not None:
                     self._on_break(self)
         try:
+            if self.mailbox is not None:
+                await self.mailbox.close()
             await self.component.stop()
         except BaseException as error:  # noqa: BLE001 - as above
             self._stop_error = _from_plugin(error, "`stop()`")
@@ -127,32 +132,35 @@ class Instance:
 
 async def start_all(
     planned: Sequence[Planned],
-    running: Mapping[str, Component],
+    running: Mapping[Key, Component],
     options: KernelOptions,
     started: list[Instance],
+    prepare: Callable[[Component], None] = lambda _: None,
 ) -> list[tuple[Planned, Failure]]:
     """Start components, those whose needs are met together.
 
-    `running` are the provider components that run already, by name. What starts is added to
+    `prepare` is called with each before its `start()`.
+
+    `running` are the components that run already, by their keys. What starts is added to
     `started` as soon as its start was entered, so that its `stop()` is owed by the caller also if
     this is cancelled. Returns what did not start.
     """
     if not planned:
         return []
     failed: list[tuple[Planned, Failure]] = []
-    providers = dict(running)
+    running = dict(running)
     waiting = list(planned)
     with Watchdog() as dog:
         while waiting:
-            coming = {p.entry.name for p in waiting if p.entry.kind == "provider"}
+            coming = {p.key for p in waiting}
             ready = [p for p in waiting if not (p.needs & coming)]
             waiting = [p for p in waiting if p.needs & coming]
-            starting = (_start(p, providers, options, started, dog) for p in ready)
+            starting = (_start(p, running, options, started, dog, prepare) for p in ready)
             for outcome in await asyncio.gather(*starting):
                 if not isinstance(outcome, Instance):
                     failed.append(outcome)
-                elif outcome.planned.entry.kind == "provider":
-                    providers[outcome.planned.entry.name] = outcome.component
+                else:
+                    running[outcome.planned.key] = outcome.component
     return failed
 
 
@@ -187,25 +195,29 @@ async def stop_all(instances: Sequence[Instance], limit: float) -> list[Failure]
 
 async def _start(
     planned: Planned,
-    providers: Mapping[str, Component],
+    running: Mapping[Key, Component],
     options: KernelOptions,
     started: list[Instance],
     dog: Watchdog,
+    prepare: Callable[[Component], None],
 ) -> Instance | tuple[Planned, Failure]:
-    missing = sorted(planned.needs - providers.keys())
+    missing = sorted(planned.needs - running.keys())
     if missing:
-        names = ", ".join(f"`{name}`" for name in missing)
+        names = ", ".join(f"`{name}`" for _, name in missing)
         absent = NotReady(f"it needs {names}, which did not start")
         return planned, planned.fail(FailureStage.START, absent, "mend that one first")
     for ref in planned.refs:
         if not ref.soft:
-            ref.bind(providers[ref.instance])
+            ref.bind(running["provider", ref.instance])
     try:
         # In a thread: a constructor cannot be awaited, so here nothing could end one that hangs.
         made = await call_in_thread(planned.component, options.import_timeout, "its constructor")
         instance = Instance(planned, made)
+        if planned.shared is not None:
+            made.shared = running[planned.shared]  # type: ignore[attr-defined]
     except Exception as error:  # noqa: BLE001 - whatever a component raises is its failure
         return planned, planned.fail(FailureStage.START, error, _hint(planned, error))
+    prepare(made)
     started.append(instance)
     try:
         await instance.start(options, dog)

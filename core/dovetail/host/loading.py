@@ -15,11 +15,15 @@ from dovetail.chat.providers import ChatProvider, EmbeddingProvider, Provider
 from dovetail.component import Component, settings_type
 from dovetail.config.entries import RESERVED_KEYS
 from dovetail.config.nearest import nearest
+from dovetail.container import DependencyProvider
 from dovetail.errors import PluginError
+from dovetail.events.provider import EventProvider, check_event_provider
 from dovetail.host.discovery import API
 from dovetail.host.importing import TookTooLong, call_in_thread, import_object
+from dovetail.host.parts import PART_HOOKS, check_parts, shared_of
 from dovetail.host.records import FailureStage, PluginRecord, PluginState, describe
 from dovetail.middleware import Middleware, check_middleware
+from dovetail.services.service import ContextAwareService
 from dovetail.sessions.store import SessionStore
 
 if TYPE_CHECKING:
@@ -31,6 +35,8 @@ KINDS: dict[str, type[Component]] = {
     "providers": Provider,
     "middleware": Middleware,
     "session_stores": SessionStore,
+    "dependency_providers": DependencyProvider,
+    "services": ContextAwareService,
 }
 """The hooks that give components, and what each must be."""
 
@@ -38,8 +44,9 @@ ENTRY_KINDS: dict[str, Kind] = {
     "providers": "provider",
     "middleware": "middleware",
     "session_stores": "sessions",
+    **PART_HOOKS,
 }
-"""The hooks that give components, and the kind of table each is for."""
+"""Where a record holds components, and the kind of table each is for."""
 
 
 class PluginLoader:
@@ -180,6 +187,13 @@ class PluginLoader:
                 self._manager.unregister(name=record.plugin_id)
                 return
             record.components[hook] = classes
+        try:
+            record.components["shared"] = _shared(record)
+            check_parts(record)
+        except Exception as error:  # noqa: BLE001 - the plugin's own code
+            _fail(record, FailureStage.REGISTER, error, "see what its components share")
+            self._manager.unregister(name=record.plugin_id)
+            return
         record.state = PluginState.LOADED
 
     def _call(self, plugin: object, hook: str, arguments: dict[str, object]) -> list[Any]:
@@ -189,6 +203,13 @@ class PluginLoader:
         if caller.spec is not None and caller.spec.opts["firstresult"]:
             return [] if answer is None else [answer]
         return list(answer)
+
+
+def _shared(record: PluginRecord) -> list[type[Component]]:
+    shared = shared_of(c for classes in record.components.values() for c in classes)
+    for cls in shared:
+        check_component(cls, Component, "shared")
+    return shared
 
 
 def _listed(ask: Callable[[], list[Any]], hook: str) -> list[Any]:
@@ -223,9 +244,13 @@ def check_component(cls: object, base: type[Component], hook: str) -> None:
         raise PluginError(message)
     if issubclass(cls, ChatProvider):
         _check_chat(cls)
-    elif base is Provider and not issubclass(cls, EmbeddingProvider):
-        message = f"`{cls.__name__}` is neither a `ChatProvider` nor an `EmbeddingProvider`"
+    elif base is Provider and not issubclass(cls, (EmbeddingProvider, EventProvider)):
+        message = (
+            f"`{cls.__name__}` is no `ChatProvider`, no `EmbeddingProvider` and no `EventProvider`"
+        )
         raise PluginError(message)
+    if issubclass(cls, EventProvider):
+        check_event_provider(cls)
     if issubclass(cls, Middleware):
         check_middleware(cls)
     _check_settings(cls, hook)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from dovetail.component import settings_type
+from dovetail.component import settings_type, shared_type
 from dovetail.config.nearest import nearest
 from dovetail.config.raw import leaves, secret_text
 from dovetail.config.shape import secret_paths
@@ -16,6 +16,7 @@ from dovetail.errors import ConfigError, PluginError, Problem
 from dovetail.host.choosing import HOOK_OF, WrongUse, choose
 from dovetail.host.default_models import model_problems
 from dovetail.host.importing import call_in_thread
+from dovetail.host.parts import part_entries, unclaimed
 from dovetail.host.records import Failure, FailureStage, PluginRecord
 from dovetail.refs import refs_in
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from dovetail.config import Config, Entry
     from dovetail.host.loading import PluginLoader
     from dovetail.refs import Ref
+
+
+Key: TypeAlias = "tuple[str, str]"
+"""What a component is known by: its kind and its name."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,11 +45,19 @@ class Planned:
     """Its table's place in the config."""
     config: Config = field(repr=False)
     refs: tuple[Ref[Any], ...] = ()
+    shared: Key | None = None
+    """The component of its plugin that it shares with others."""
 
     @property
-    def needs(self) -> frozenset[str]:
-        """The provider instances it cannot do without."""
-        return frozenset(ref.instance for ref in self.refs if not ref.soft)
+    def key(self) -> Key:
+        """What it is known by."""
+        return self.entry.kind, self.entry.name
+
+    @property
+    def needs(self) -> frozenset[Key]:
+        """The components it cannot do without."""
+        refs = frozenset(("provider", ref.instance) for ref in self.refs if not ref.soft)
+        return refs if self.shared is None else refs | {self.shared}
 
     def same(self, other: Planned) -> bool:
         """Whether a component that runs for `other` can go on running for this."""
@@ -87,8 +100,10 @@ async def make_plan(config: Config, loader: PluginLoader, limit: float) -> Plan:
     planner = _Planner(config, loader, limit)
     for entry in config.entries:
         await planner.take(entry)
+    await planner.take_parts()
     planner.check_refs()
     planner.check_cycles()
+    planner.check_services()
     planner.plan.problems += model_problems(config, planner.plan.planned)
     return planner.plan
 
@@ -112,23 +127,47 @@ class _Planner:
         elif record.failure is not None:
             self._fail(entry, replace(record.failure, component=where))
         elif entry.kind == "plugin":
-            self._check_shared(entry, record)
+            self._check_claimed(entry, record)
         else:
-            component = None
             try:
                 component = choose(record, HOOK_OF[entry.kind], entry.component)
-                planned = await self._planned(entry, record, component, where)
             except WrongUse as error:
                 problem = Problem(str(error), self._where_named(entry), error.hint)
                 self._misconfigured(entry, record, ConfigError([problem]))
-            except ConfigError as error:
-                self._misconfigured(entry, record, error)
-            except Exception as error:  # noqa: BLE001 - the plugin's validators may raise anything
-                hint = f"see the settings of `{entry.plugin}`: dovetail plugins show {entry.plugin}"
-                secrets = secrets_of(self.config, entry, component)
-                self._fail(entry, record.fail(FailureStage.VALIDATE, error, hint, where, secrets))
             else:
-                self.plan.planned.append(planned)
+                await self._take_component(entry, record, component)
+
+    async def take_parts(self) -> None:
+        """Plan what acts by itself in the plugins that the config names."""
+        by_plugin: dict[str, list[Entry]] = {}
+        for entry in self.config.entries:
+            by_plugin.setdefault(entry.plugin, []).append(entry)
+        for plugin_id, entries in by_plugin.items():
+            record = self.loader.records.get(plugin_id)
+            if record is not None and record.failure is None:
+                for part, entry in part_entries(record, entries):
+                    await self._take_component(entry, record, part.component)
+        needed = frozenset().union(*(planned.needs for planned in self.plan.planned))
+        self.plan.planned = [
+            planned
+            for planned in self.plan.planned
+            if planned.entry.kind != "shared" or planned.key in needed
+        ]
+
+    async def _take_component(
+        self, entry: Entry, record: PluginRecord, component: type[Component]
+    ) -> None:
+        where = self.config.where(entry.path)
+        try:
+            planned = await self._planned(entry, record, component, where)
+        except ConfigError as error:
+            self._misconfigured(entry, record, error)
+        except Exception as error:  # noqa: BLE001 - the plugin's validators may raise anything
+            hint = f"see the settings of `{entry.plugin}`: dovetail plugins show {entry.plugin}"
+            secrets = secrets_of(self.config, entry, component)
+            self._fail(entry, record.fail(FailureStage.VALIDATE, error, hint, where, secrets))
+        else:
+            self.plan.planned.append(planned)
 
     def check_refs(self) -> None:
         """Every `Ref` names a provider that is there and fits; what is optional goes without."""
@@ -146,18 +185,31 @@ class _Planner:
 
     def check_cycles(self) -> None:
         """No provider needs itself, not through others either."""
-        graph = {p.entry.name: p.needs for p in self.plan.planned if p.entry.kind == "provider"}
+        graph = {p.key: p.needs for p in self.plan.planned}
         try:
             TopologicalSorter(graph).prepare()
         except CycleError as error:
-            path = " → ".join(f"`{name}`" for name in error.args[1])
+            path = " → ".join(f"`{name}`" for _, name in error.args[1])
             message = f"these providers need each other: {path}"
             self.plan.problems.append(Problem(message, "[providers]", "take one reference out"))
+
+    def check_services(self) -> None:
+        """No two services have one name."""
+        by_name: dict[str, Planned] = {}
+        for planned in self.plan.planned:
+            if planned.entry.kind != "service":
+                continue
+            first = by_name.setdefault(planned.component.name, planned)
+            if first is not planned:
+                plugins = f"`{first.entry.plugin}` and `{planned.entry.plugin}`"
+                message = f"the plugins {plugins} both bring a service `{planned.component.name}`"
+                hint = "take one of them out of the config"
+                self.plan.problems.append(Problem(message, planned.where, hint))
 
     async def _planned(
         self, entry: Entry, record: PluginRecord, component: type[Component], where: str
     ) -> Planned:
-        model = settings_type(component)
+        model, shared = settings_type(component), _shared(record, component)
         if model is None:
             if entry.values:
                 key = next(iter(entry.values))
@@ -165,20 +217,21 @@ class _Planner:
                     f"`{entry.plugin}` takes no settings", self.config.where((*entry.path, key))
                 )
                 raise ConfigError([problem])
-            return Planned(entry, record, component, None, where, self.config)
+            return Planned(entry, record, component, None, where, self.config, (), shared)
         work = partial(validate, model, entry.values, config=self.config.raw, path=entry.path)
         settings, problems = await call_in_thread(work, self.limit, "validating its settings")
         if settings is None:
             raise ConfigError(problems)
         refs = tuple(refs_in(settings))
-        return Planned(entry, record, component, settings, where, self.config, refs)
+        return Planned(entry, record, component, settings, where, self.config, refs, shared)
 
-    def _check_shared(self, entry: Entry, record: PluginRecord) -> None:
-        for key in entry.values:
+    def _check_claimed(self, entry: Entry, record: PluginRecord) -> None:
+        for key in unclaimed(record, entry):
             problem = Problem(
-                f"`{record.plugin_id}` has no settings that its components share",
+                f"no part of `{record.plugin_id}` that acts by itself takes `{key}` as it is here",
                 self.config.where((*entry.path, key)),
-                "put the key into the table of the component it belongs to",
+                "put the key into the table of the component it belongs to; "
+                f"`dovetail plugins show {record.plugin_id}` shows them all",
             )
             self._misconfigured(entry, record, ConfigError([problem]))
 
@@ -223,6 +276,11 @@ class _Planner:
         if target and ref.expected and not issubclass(target.component, ref.expected):
             return Problem(f"`{ref}` is no {ref.expected.__name__}", planned.where)
         return None
+
+
+def _shared(record: PluginRecord, component: type[Component]) -> Key | None:
+    shared = shared_type(component)
+    return None if shared is None else ("shared", f"{record.plugin_id}:{shared.name}")
 
 
 def secrets_of(config: Config, entry: Entry, component: type[Component] | None) -> frozenset[str]:

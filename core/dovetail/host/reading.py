@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from dovetail.config import read_entries
 from dovetail.config.validate import validate
+from dovetail.events.in_process import InProcessBusSettings
 from dovetail.host.options import ChatOptions, KernelOptions
 from dovetail.sessions.manager import SessionOptions
 
@@ -27,6 +28,7 @@ class Reading:
     kernel: KernelOptions
     chat: ChatOptions
     sessions: SessionOptions
+    bus: InProcessBusSettings
     problems: tuple[Problem, ...]
 
 
@@ -43,4 +45,5 @@ def understand(raw: RawConfig) -> Reading:
     kernel = options(KernelOptions, config.kernel, "kernel")
     chat = options(ChatOptions, config.chat, "chat")
     sessions = options(SessionOptions, config.session_options, "sessions")
-    return Reading(config, kernel, chat, sessions, tuple(problems))
+    bus = options(InProcessBusSettings, config.bus, "bus")
+    return Reading(config, kernel, chat, sessions, bus, tuple(problems))

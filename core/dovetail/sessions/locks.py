@@ -36,8 +36,10 @@ class SessionLocks:
         self._store = store
         self._max_waiting = max_waiting
         self._wait_timeout = wait_timeout
+        self._owner = new_id()
+        """Of its leases: one that could not be given back is its own the next time."""
         self._held: dict[Key, _Held] = {}
-        self._dropping: set[asyncio.Task[None]] = set()
+        self._dropping: dict[Key, asyncio.Task[None]] = {}
 
     def acquire_free(self, key: Key) -> bool:
         """Take the session's turn if nobody has it and no lease is needed: the usual case."""
@@ -59,12 +61,17 @@ class SessionLocks:
             await self._wait(key, held)
         if not self._store.leases or held.renewal is not None:
             return  # no lease, or the turn before left it to this one
+        limit = asyncio.timeout(self._wait_timeout)
+        asked = False
         try:
-            async with asyncio.timeout(self._wait_timeout):
+            async with limit:
+                if (dropping := self._dropping.get(key)) is not None:
+                    await asyncio.wait([dropping])
+                asked = True
                 await self._take_lease(key, held)
         except BaseException as error:
-            self.release(key, granted=True)  # it may have been, just as this was broken off
-            if isinstance(error, TimeoutError):
+            self.release(key, granted=asked)  # it may have been, just as this was broken off
+            if isinstance(error, TimeoutError) and limit.expired():  # else it is the store's own
                 raise SessionBusy(_busy(key, "another process holds it")) from None
             raise
 
@@ -83,14 +90,13 @@ class SessionLocks:
         if held.renewal is not None or granted:
             if held.renewal is not None:
                 held.renewal.cancel()
-            task = asyncio.create_task(self._give_back(key, held.owner))
-            self._dropping.add(task)
-            task.add_done_callback(self._dropping.discard)
+            self._dropping[key] = task = asyncio.create_task(self._give_back(key))
+            task.add_done_callback(lambda _: self._dropping.pop(key))
 
     async def close(self) -> None:
         """Wait for the leases that are being given back; each has a limit."""
         if self._dropping:
-            await asyncio.wait(self._dropping)
+            await asyncio.wait([*self._dropping.values()])
 
     async def _wait(self, key: Key, held: _Held) -> None:
         if len(held.waiting) >= self._max_waiting:
@@ -111,43 +117,44 @@ class SessionLocks:
             raise
 
     async def _take_lease(self, key: Key, held: _Held) -> None:
-        held.owner = held.owner or new_id()
         pause = POLL_SECONDS[0]
-        while not await self._store.acquire_lease(_lease(key), held.owner, LEASE_SECONDS):
+        while not await self._store.acquire_lease(_lease(key), self._owner, LEASE_SECONDS):
             await asyncio.sleep(pause)
             pause = min(pause * 2, POLL_SECONDS[1])
-        held.renewal = asyncio.create_task(self._renew(key, held.owner))
+        held.renewal = asyncio.create_task(self._renew(key))
 
-    async def _renew(self, key: Key, owner: str) -> None:
+    async def _renew(self, key: Key) -> None:
         while True:
             await asyncio.sleep(LEASE_SECONDS / 3)
             try:
-                if not await self._store.acquire_lease(_lease(key), owner, LEASE_SECONDS):
+                if not await self._store.acquire_lease(_lease(key), self._owner, LEASE_SECONDS):
                     log.error("a session's lease was lost", session_id=key[1])
             except Exception:  # a store that is away for a moment: the next renewal may succeed
                 log.exception("a session's lease could not be renewed", session_id=key[1])
 
-    async def _give_back(self, key: Key, owner: str) -> None:
+    async def _give_back(self, key: Key) -> None:
         try:
             async with asyncio.timeout(DROP_SECONDS):
-                await self._store.release_lease(_lease(key), owner)
+                await self._store.release_lease(_lease(key), self._owner)
         except Exception:  # a store that is away: the lease ends by itself
             log.warning("a session's lease could not be given back", exc_info=True)
 
 
 class _Held:
-    __slots__ = ("owner", "renewal", "waiting")
+    __slots__ = ("renewal", "waiting")
 
     def __init__(self) -> None:
         self.waiting: list[asyncio.Future[None]] = []
-        self.owner = ""
         self.renewal: asyncio.Task[None] | None = None
 
 
 def _lease(key: Key) -> str:
-    """What the store knows the turn by: nobody can take another user's."""
+    """What the store knows the turn by: no two are the same, whatever slashes the names hold."""
     user_id, session_id = key
-    return session_id if user_id is None else f"{user_id}/{session_id}"
+    first = session_id if user_id is None else user_id
+    if "%" in first or "/" in first:
+        first = first.replace("%", "%25").replace("/", "%2F")
+    return first if user_id is None else f"{first}/{session_id}"
 
 
 def _busy(key: Key, why: str) -> str:

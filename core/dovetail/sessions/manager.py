@@ -3,27 +3,46 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
+from dovetail.chat.asking import check_ids
 from dovetail.config.durations import Duration
-from dovetail.errors import DovetailError, SessionError, SessionForbidden
+from dovetail.errors import (
+    DovetailError,
+    SessionBusy,
+    SessionConflict,
+    SessionCorrupt,
+    SessionError,
+    SessionForbidden,
+)
 from dovetail.host.records import describe
 from dovetail.ids import new_id
 from dovetail.sessions.locks import SessionLocks
 from dovetail.sessions.session import Session, now
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from datetime import datetime
 
     from dovetail.chat.messages import ChatMessage
     from dovetail.sessions.store import SessionStore
 
+    Publish = Callable[[str, Mapping[str, object]], Awaitable[object]]
+    """Tells those who listen of an event."""
+
 
 log = structlog.get_logger("dovetail")
+
+
+SESSION_CREATED = "session_created"
+"""The event of a session that was made."""
+TOUCH_SHARE = 0.1
+"""Which part of a session's lifetime may pass before reading it is written down as a use."""
 
 
 class SessionOptions(BaseModel):
@@ -52,10 +71,18 @@ class SessionOptions(BaseModel):
 class SessionManager:
     """Finds and makes sessions, and sees that each belongs to its user."""
 
-    def __init__(self, store: SessionStore, options: SessionOptions | None = None) -> None:
+    def __init__(
+        self,
+        store: SessionStore,
+        options: SessionOptions | None = None,
+        *,
+        publish: Publish | None = None,
+    ) -> None:
         self.store = store
         self.options = options or SessionOptions()
+        self._publish = publish
         self._lifetime = timedelta(seconds=self.options.lifetime)
+        self._cleaned = time.monotonic()
         self._locks = SessionLocks(
             store,
             max_waiting=self.options.max_waiting,
@@ -72,16 +99,27 @@ class SessionManager:
     ) -> Session | None:
         """The session with the last `last` messages of its history (None: all), or None.
 
+        With `expiry = "sliding"` this counts as a use, which is written only if the last one that
+        was is a tenth of the lifetime ago.
+
         Raises:
             SessionForbidden: it is another user's.
+            SessionCorrupt: its store cannot understand what it has of it.
         """
+        check_ids(session_id, user_id)
         session = await self.store.load(session_id, last)
         if session is not None:
             _check_owner(session, user_id)
+            if now() - session.last_accessed_at > self._lifetime * TOUCH_SHARE:
+                self._touch(session)
+                await self.store.touch(session)
             return session
-        if create_if_missing:
+        if not create_if_missing:
+            return None
+        try:
             return await self.create_session(user_id, session_id=session_id)
-        return None
+        except SessionConflict:  # another was quicker, and theirs is as good
+            return await self.get_session(session_id, user_id=user_id, last=last)
 
     async def create_session(
         self, user_id: str | None = None, *, session_id: str | None = None
@@ -91,7 +129,28 @@ class SessionManager:
         Raises:
             SessionConflict: there is one of this id.
         """
-        return await self.store.set(self._new(user_id, session_id))
+        check_ids(session_id, user_id)
+        session = await self.store.set(self._new(user_id, session_id))
+        await self.tell_created(session)
+        return session
+
+    async def list_sessions(
+        self,
+        user_id: str | None = None,
+        *,
+        every_user: bool = False,
+        expiring_before: datetime | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> list[Session]:
+        """A page of a user's sessions without their history; see `SessionStore.list_sessions`."""
+        return await self.store.list_sessions(
+            user_id,
+            every_user=every_user,
+            expiring_before=expiring_before,
+            after=after,
+            limit=limit,
+        )
 
     async def update_session(self, session: Session) -> Session:
         """Save its state and preferences; returns it with its new version.
@@ -108,26 +167,52 @@ class SessionManager:
         Raises:
             SessionForbidden: it is another user's.
         """
+        check_ids(session_id, user_id)
         key = (user_id, session_id)
         await self._locks.acquire(key)
         try:
-            if await self.get_session(session_id, user_id=user_id, last=0) is None:
-                return False
-            return await self.store.delete(session_id)
+            deleted = await self._own(session_id, user_id) and await self.store.delete(session_id)
         finally:
             self._locks.release(key)
+        if deleted:
+            await self._tell("session_deleted", Session(session_id=session_id, user_id=user_id))
+        return deleted
 
-    async def cleanup(self) -> int:
-        """Remove the sessions whose time is over; how many."""
-        return await self.store.cleanup_expired()
+    async def _own(self, session_id: str, user_id: str | None) -> bool:
+        """Whether it is there and the user's; one that cannot be read may be removed too."""
+        try:
+            session = await self.store.load(session_id, 0)
+        except SessionCorrupt as corrupt:
+            session = Session(session_id=session_id, user_id=corrupt.user_id)
+        if session is not None:
+            _check_owner(session, user_id)
+        return session is not None
+
+    async def cleanup(self, *, force: bool = False) -> int:
+        """Remove the sessions whose time is over; how many.
+
+        Without `force` nothing is done before `cleanup_interval` has passed since the last time.
+        """
+        if not force and time.monotonic() - self._cleaned < self.options.cleanup_interval:
+            return 0
+        self._cleaned = time.monotonic()
+        count = await self.store.cleanup_expired()
+        if count and self._publish is not None:
+            await self._publish("session_expired", {"count": count})
+        return count
 
     async def clean_up_regularly(self) -> None:
         """Run `cleanup` every `cleanup_interval`, until cancelled."""
         while True:
             await asyncio.sleep(self.options.cleanup_interval)
             try:
-                await self.cleanup()
-            except Exception:  # a store may be away for a moment: the next time may succeed
+                await self.cleanup(force=True)
+            except (Exception, asyncio.CancelledError):
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise
+                # A store may be away for a moment, or cancel what nobody asked it to: the next
+                # time may succeed.
                 log.exception("expired sessions could not be removed")
 
     async def begin_turn(self, session_id: str, user_id: str | None) -> Session:
@@ -143,6 +228,11 @@ class SessionManager:
         try:
             if not self._locks.acquire_free(key):
                 await self._locks.acquire(key)
+        except SessionBusy as busy:
+            if self._publish is not None:
+                ids = {"session_id": session_id, "user_id": user_id}
+                await self._publish("session_busy", {**ids, "reason": str(busy)})
+            raise
         except DovetailError:
             raise
         except Exception as error:
@@ -158,10 +248,18 @@ class SessionManager:
             raise
         return session if session is not None else self._new(user_id, session_id)
 
-    async def keep(self, session: Session, messages: Sequence[ChatMessage]) -> None:
-        """Add a turn's messages to the session's history."""
+    async def keep(self, session: Session, messages: Sequence[ChatMessage]) -> bool:
+        """Add a turn's messages to the session's history; whether that made the session.
+
+        `tell_created` is owed then, once the next turn may begin: listeners may take their time.
+        """
         self._touch(session)
         await self.store.append(session, messages)
+        return session.version == 0
+
+    async def tell_created(self, session: Session) -> None:
+        """Tell of a session that was made."""
+        await self._tell(SESSION_CREATED, session)
 
     def end_turn(self, session: Session) -> None:
         """Let the session's next turn begin."""
@@ -170,6 +268,11 @@ class SessionManager:
     async def close(self) -> None:
         """Wait for what is still being given back to the store."""
         await self._locks.close()
+
+    async def _tell(self, event: str, session: Session) -> None:
+        if self._publish is not None:
+            ids = {"session_id": session.session_id, "user_id": session.user_id}
+            await self._publish(event, ids)
 
     def _new(self, user_id: str | None, session_id: str | None) -> Session:
         session = Session(session_id=session_id or new_id(), user_id=user_id)

@@ -3,10 +3,13 @@
 It comes in by the same hook as anybody's.
 """
 
+import heapq
 from collections import OrderedDict
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
+from datetime import datetime
+from operator import attrgetter
 
 from pydantic import Field
 
@@ -14,7 +17,7 @@ from dovetail.chat.messages import ChatMessage
 from dovetail.component import Settings
 from dovetail.errors import SessionConflict, SessionForbidden
 from dovetail.hookspecs import hookimpl
-from dovetail.sessions.session import Session
+from dovetail.sessions.session import Session, now
 from dovetail.sessions.store import SessionStore
 
 
@@ -79,6 +82,37 @@ class MemorySessionStore(SessionStore):
         self.sessions[session.session_id] = changed
         return _copy(changed, list(session.history))
 
+    async def touch(self, session: Session) -> bool:
+        """Take over its times; see `SessionStore.touch`."""
+        stored = self._find(session.session_id)
+        if stored is None or stored.user_id != session.user_id:
+            return False
+        stored.last_accessed_at = session.last_accessed_at
+        stored.expiry_at = session.expiry_at
+        return True
+
+    async def list_sessions(
+        self,
+        user_id: str | None = None,
+        *,
+        every_user: bool = False,
+        expiring_before: datetime | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> list[Session]:
+        """A page of sessions; see `SessionStore.list_sessions`."""
+        moment = now()
+        found = (
+            session
+            for session_id, session in self.sessions.items()
+            if session_id > after
+            and (every_user or session.user_id == user_id)
+            and (session.expiry_at is None or session.expiry_at > moment)
+            and (expiring_before is None or _ends_before(session, expiring_before))
+        )
+        page = heapq.nsmallest(limit, found, key=attrgetter("session_id"))
+        return [_copy(session, []) for session in page]
+
     async def delete(self, session_id: str) -> bool:
         """Remove it; see `SessionStore.delete`."""
         return self.sessions.pop(session_id, None) is not None
@@ -123,6 +157,10 @@ def _copy(session: Session, history: list[ChatMessage]) -> Session:
         version=session.version,
         message_count=session.message_count,
     )
+
+
+def _ends_before(session: Session, moment: datetime) -> bool:
+    return session.expiry_at is not None and session.expiry_at < moment
 
 
 def _check_owner(stored: Session, session: Session) -> None:

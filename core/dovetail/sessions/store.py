@@ -9,6 +9,7 @@ from dovetail.component import Component
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from dovetail.chat.messages import ChatMessage
     from dovetail.sessions.session import Session
@@ -28,6 +29,9 @@ class SessionStore(Component, ABC):
         """The session with the last `last` messages of its history, or all of it (None).
 
         None if there is no such session, or its time is over.
+
+        Raises:
+            SessionCorrupt: what is stored cannot be understood; it is left as it is.
         """
 
     async def get(self, session_id: str) -> Session | None:
@@ -59,6 +63,30 @@ class SessionStore(Component, ABC):
         """
 
     @abstractmethod
+    async def touch(self, session: Session) -> bool:
+        """Take over `last_accessed_at` and `expiry_at`, nothing else; whether it was there.
+
+        A session that is not there, is over or is another user's stays as it is.
+        """
+
+    @abstractmethod
+    async def list_sessions(
+        self,
+        user_id: str | None = None,
+        *,
+        every_user: bool = False,
+        expiring_before: datetime | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> list[Session]:
+        """Sessions without their history, in the order of their ids (by code point).
+
+        Those of `user_id` (None: of nobody in particular), or with `every_user` of all; with
+        `expiring_before` only those that end before it. Sessions that are over are left out.
+        At most `limit`, those whose id follows `after`: the last id of a page asks for the next.
+        """
+
+    @abstractmethod
     async def delete(self, session_id: str) -> bool:
         """Remove the session and its history; whether there was one."""
 
@@ -69,7 +97,8 @@ class SessionStore(Component, ABC):
     async def acquire_lease(self, session_id: str, owner: str, seconds: float) -> bool:
         """Take or renew the right to a session's turn for `seconds`.
 
-        `session_id` is that of the lease: it may begin with the user and a slash.
+        `session_id` names the lease: the session's id, or the user, a slash and that; it may be
+        longer than either.
 
         False while another owner's lease runs. A lease ends by itself when its time is over.
         """

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from dovetail.testing.chat import ChatProviderContract as ChatProviderContract
     from dovetail.testing.component import ComponentContract as ComponentContract
     from dovetail.testing.embedding import EmbeddingProviderContract as EmbeddingProviderContract
+    from dovetail.testing.event_bus import EventBusContract as EventBusContract
+    from dovetail.testing.event_provider import EventProviderContract as EventProviderContract
+    from dovetail.testing.events import MockEventPublisher as MockEventPublisher
     from dovetail.testing.fake import FakeCall as FakeCall
     from dovetail.testing.fake import FakeModel as FakeModel
     from dovetail.testing.fake import fake_plugin as fake_plugin
@@ -78,10 +81,13 @@ _PLACES = {
     "Close": "dovetail.testing.upstream.reply",
     "ComponentContract": "dovetail.testing.component",
     "EmbeddingProviderContract": "dovetail.testing.embedding",
+    "EventBusContract": "dovetail.testing.event_bus",
+    "EventProviderContract": "dovetail.testing.event_provider",
     "FakeCall": "dovetail.testing.fake",
     "FakeModel": "dovetail.testing.fake",
     "Gate": "dovetail.testing.script",
     "MiddlewareContract": "dovetail.testing.middleware",
+    "MockEventPublisher": "dovetail.testing.events",
     "Pause": "dovetail.testing.upstream.reply",
     "Repeat": "dovetail.testing.upstream.reply",
     "Reset": "dovetail.testing.upstream.reply",

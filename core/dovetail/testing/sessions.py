@@ -12,19 +12,19 @@ import pytest
 from dovetail.errors import SessionConflict, SessionForbidden
 from dovetail.ids import new_id
 from dovetail.sessions.session import Session, now
-from dovetail.testing.component import ComponentContract
 from dovetail.testing.fake import FakeModel, fake_plugin
 from dovetail.testing.samples import FORMS, HOSTILE_IDS, STATE, message, texts, turn
+from dovetail.testing.session_life import AN_HOUR, SessionLifeContract
+from dovetail.testing.session_life import loaded as _load
+from dovetail.testing.session_life import sample as _session
 
 if TYPE_CHECKING:
     from dovetail.kernel import Kernel
     from dovetail.sessions.store import SessionStore
     from dovetail.testing.subject import Subject
 
-AN_HOUR = timedelta(hours=1)
 
-
-class SessionStoreContract(ComponentContract):
+class SessionStoreContract(SessionLifeContract):
     """Subclass it, and give a fixture `subject` that returns a `Subject`.
 
     The tests make sessions under ids of their own, so that a database may be shared by them all.
@@ -287,77 +287,6 @@ class SessionStoreContract(ComponentContract):
         assert found.preferences == {"deep": {"a": 1}}, f"became {found.preferences}"
         assert texts(found) == ["question 0", "answer 0"], f"the history became {texts(found)}"
 
-    async def test_a_deleted_session_is_gone(self, store: SessionStore) -> None:
-        """`delete` says whether there was one, and its history does not come back.
-
-        Mend: delete the messages with the session (`ON DELETE CASCADE`).
-        """
-        session = _session()
-        await store.append(session, turn(0))
-        assert await store.delete(session.session_id) is True
-        assert await store.delete(session.session_id) is False
-        assert await store.load(session.session_id) is None
-        await store.append(session, turn(1))
-        assert texts(await _load(store, session)) == ["question 1", "answer 1"]
-
-    async def test_an_expired_session_is_not_there(self, store: SessionStore) -> None:
-        """From `expiry_at` on `load` gives None, and the id can be used anew, without a history.
-
-        Mend: compare the time when you read and when you write, not only when you clean up.
-        """
-        session = _session(user_id="ada")
-        await store.append(session, turn(0))
-        over = await _load(store, session, 0)
-        over.expiry_at = now() - timedelta(seconds=1)
-        await store.append(over, turn(1))
-        assert await store.load(session.session_id) is None
-        assert await store.load(session.session_id, 1) is None
-        anew = _session(session_id=session.session_id, user_id="bob")
-        await store.append(anew, turn(2))
-        assert texts(await _load(store, anew)) == ["question 2", "answer 2"]
-
-    async def test_cleaning_up_removes_what_is_over_alone(self, store: SessionStore) -> None:
-        """`cleanup_expired` removes expired sessions, keeps the others, and says how many.
-
-        A store that drops them by itself may count less. Mend: delete by `expiry_at <= now`; a
-        session without `expiry_at` never ends.
-        """
-        over = [_session(expiry_at=now() - timedelta(seconds=1)) for _ in range(3)]
-        alive, forever = _session(), _session(expiry_at=None)
-        for session in (*over, alive, forever):
-            await store.append(session, turn(0))
-        removed = await store.cleanup_expired()
-        assert isinstance(removed, int), f"it returned {removed!r}"
-        assert removed >= 0
-        for session in over:
-            assert await store.load(session.session_id) is None
-        for session in (alive, forever):
-            assert texts(await _load(store, session)) == ["question 0", "answer 0"]
-        assert await store.cleanup_expired() == 0, "cleaning up again removed something"
-
-    async def test_leases_keep_others_out(self, store: SessionStore) -> None:
-        """A lease is taken, renewed and given back by its owner; another waits for its end.
-
-        Without `leases` everybody gets one. Mend: take it with one atomic statement that compares
-        owner and time; release only what is the owner's.
-        """
-        id_ = new_id()
-        assert await store.acquire_lease(id_, "a", 30) is True
-        assert await store.acquire_lease(id_, "a", 30) is True, "its owner cannot renew it"
-        taken = await store.acquire_lease(id_, "b", 30)
-        assert taken is not store.leases, "another owner got it" if taken else "nobody has leases"
-        await store.release_lease(id_, "b")
-        assert await store.acquire_lease(id_, "b", 30) is not store.leases, (
-            "somebody else gave it back"
-        )
-        await store.release_lease(id_, "a")
-        assert await store.acquire_lease(id_, "b", 0.05) is True, "it was given back, yet is held"
-        assert await store.acquire_lease(new_id(), "a", 30) is True, "one lease for all sessions"
-        async with self.in_time("a lease did not end by itself"):
-            while not await store.acquire_lease(id_, "c", 30):  # noqa: ASYNC110 - it tells nobody
-                await asyncio.sleep(0.02)
-        await store.release_lease(id_, "c")
-
     async def test_turns_at_once_are_all_kept(self, kernel: Kernel) -> None:
         """Turns of one session through the kernel come one after the other, none is lost.
 
@@ -385,14 +314,3 @@ class SessionStoreContract(ComponentContract):
             session = await kernel.sessions.get_session(id_)
         kept = texts(session) if session is not None else []
         assert kept == ["Hello", "Hello"] or not self.durable, f"kept: {kept}"
-
-
-def _session(**fields: object) -> Session:
-    """A session that ends in an hour."""
-    return Session(**{"expiry_at": now() + AN_HOUR, **deepcopy(fields)})  # type: ignore[arg-type]
-
-
-async def _load(store: SessionStore, session: Session, last: int | None = None) -> Session:
-    found = await store.load(session.session_id, last)
-    assert found is not None, f"session {session.session_id!r} is not there"
-    return found

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import dovetail_logging
-from dovetail import ChatProvider, Kernel, Middleware
+from dovetail import ChatProvider, EventProvider, Kernel, Middleware
 from dovetail.testing import FakeModel, fake_plugin, plugin_of
 
 Open = Callable[..., Kernel]
@@ -37,7 +37,7 @@ def open_kernel(model: FakeModel) -> Open:
 
     def make(*tables: dict[str, object], more: tuple[type, ...] = ()) -> Kernel:
         parts = [cls for cls in more if issubclass(cls, Middleware)]
-        providers = [cls for cls in more if issubclass(cls, ChatProvider)]
+        providers = [cls for cls in more if issubclass(cls, (ChatProvider, EventProvider))]
         config = {
             "chat": {"model": "fake/fake-1", "embedding_model": "fake/fake-1"},
             "providers": {"fake": {}}

@@ -152,6 +152,28 @@ class CleansTooMuch(Store):
         return before - len(self.sessions)
 
 
+class TouchesAll(Store):
+    async def touch(self, session):
+        if not await super().touch(session):
+            await self.append(session, [])
+        return True
+
+
+class ListsEverybody(Store):
+    async def list_sessions(self, user_id=None, **which):
+        return await super().list_sessions(user_id, **{**which, "every_user": True})
+
+
+class ListsForever(Store):
+    async def list_sessions(self, user_id=None, **which):
+        return await super().list_sessions(user_id, **{**which, "expiring_before": None})
+
+
+class PagesBySlices(Store):
+    async def list_sessions(self, user_id=None, *, after="", **which):
+        return await super().list_sessions(user_id, after=after.lower(), **which)
+
+
 class LeasesToAll(Store):
     leases = True
 
@@ -178,6 +200,7 @@ class TestInventing(_Contract):
         "test_a_deleted_session_is_gone",
         "test_an_expired_session_is_not_there",
         "test_cleaning_up_removes_what_is_over_alone",
+        "test_touching_takes_over_the_times_alone",
     )
 
 
@@ -263,6 +286,26 @@ class TestNeverExpires(_Contract):
 class TestCleansTooMuch(_Contract):
     faulty = CleansTooMuch
     breaks = ("test_cleaning_up_removes_what_is_over_alone",)
+
+
+class TestTouchesAll(_Contract):
+    faulty = TouchesAll
+    breaks = ("test_touching_takes_over_the_times_alone",)
+
+
+class TestListsEverybody(_Contract):
+    faulty = ListsEverybody
+    breaks = ("test_sessions_are_listed_by_user",)
+
+
+class TestListsForever(_Contract):
+    faulty = ListsForever
+    breaks = ("test_sessions_are_listed_by_their_end",)
+
+
+class TestPagesBySlices(_Contract):
+    faulty = PagesBySlices
+    breaks = ("test_a_long_list_comes_in_pages",)
 
 
 class TestLeasesToAll(_Contract):

@@ -13,18 +13,22 @@ from dovetail import (
     EmbedCall,
     EmbeddingResponse,
     End,
+    EventCall,
     Middleware,
     NotReady,
     Suggestion,
 )
-from dovetail_logging.fields import about_chat, about_embed, about_error, shown
+from dovetail_logging.fields import about_chat, about_embed, about_error, about_event, shown
 from dovetail_logging.logger import make_logger
 from dovetail_logging.settings import LoggingSettings
 from dovetail_logging.sinks import FileSink, Sink, StderrSink
 
 
 class Logging(Middleware):
-    """Writes one line for each model call, whether it ends well, fails or is cancelled."""
+    """Writes one line for each model call, whether it ends well, fails or is cancelled.
+
+    Deliveries of events have a line if they fail, and at the level `debug` all of them.
+    """
 
     settings: LoggingSettings
     _sink = Sink()
@@ -38,6 +42,7 @@ class Logging(Middleware):
         self._sink = _open_sink(self.settings)
         self._log = make_logger(self._sink, self.settings.format)
         self._only_failures = self.settings.level in {"warning", "error"}
+        self._deliveries = self.settings.level == "debug"
 
     async def stop(self) -> None:
         """Close the file."""
@@ -81,6 +86,21 @@ class Logging(Middleware):
         with suppress(Exception):  # the vectors matter more than the line
             self._write(about_embed(call, response, perf_counter() - began), None)
         return response
+
+    async def event(
+        self, call: EventCall, call_next: Callable[[EventCall], Awaitable[None]]
+    ) -> None:
+        """Measure the delivery; the line is written when the provider has been told."""
+        began = perf_counter()
+        try:
+            await call_next(call)
+        except BaseException as error:  # as in `chat`
+            with suppress(Exception):
+                self._write(about_event(call, perf_counter() - began), error)
+            raise
+        if self._deliveries:
+            with suppress(Exception):
+                self._write(about_event(call, perf_counter() - began), None)
 
     def _chat_ended(
         self, call: ChatCall, answer: Answer, began: float, first: float | None, end: End

@@ -11,6 +11,8 @@ from dovetail import (
     ChatResponse,
     EmbedCall,
     EmbeddingResponse,
+    EventCall,
+    ExecutionContext,
     ProviderError,
     redact,
 )
@@ -70,6 +72,16 @@ def about_embed(
     return fields
 
 
+def about_event(call: EventCall, seconds: float) -> dict[str, Any]:
+    """The delivery of an event to a provider."""
+    fields = _beginning("event", call.context)
+    fields["level"] = "debug"
+    fields["provider"] = call.provider
+    fields["name"] = call.event.name
+    fields["duration_s"] = int(seconds * 1e6) / 1e6
+    return fields
+
+
 def about_error(
     fields: dict[str, Any], error: Exception, patterns: Iterable[re.Pattern[str]]
 ) -> None:
@@ -90,19 +102,25 @@ def shown(text: str, limit: int, patterns: Iterable[re.Pattern[str]]) -> str:
 
 
 def _head(event: str, call: ChatCall | EmbedCall) -> dict[str, Any]:
+    fields = _beginning(event, call.context)
+    fields["provider"] = call.provider
+    fields["model"] = call.request.model
+    return fields
+
+
+def _beginning(event: str, context: ExecutionContext | None) -> dict[str, Any]:
     """What every line begins with, in this order; a value that changes keeps its place."""
-    context = call.context
     fields: dict[str, Any] = {
         "timestamp": datetime.now(UTC).isoformat(),
         "level": "info",
         "event": event,
         "outcome": "ok",
-        "request_id": context.request_id,
     }
+    if context is None:
+        return fields
+    fields["request_id"] = context.request_id
     if context.session_id is not None:
         fields["session_id"] = context.session_id
     if context.user_id is not None:
         fields["user_id"] = context.user_id
-    fields["provider"] = call.provider
-    fields["model"] = call.request.model
     return fields

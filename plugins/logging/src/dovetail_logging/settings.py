@@ -19,8 +19,8 @@ class LoggingSettings(Settings):
     )
     level: Literal["debug", "info", "warning", "error"] = Field(
         default="info",
-        description="The least level that is written: calls that failed are `error`, all others "
-        "`info`.",
+        description="The least level that is written: calls that failed are `error`, other model "
+        "calls `info`, other deliveries of events `debug`.",
     )
     file: Path | None = Field(
         default=None,

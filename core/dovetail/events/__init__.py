@@ -1,0 +1,1 @@
+"""Events: what happens, told to whoever asked for it."""

@@ -1,0 +1,1 @@
+"""What models and functions say of themselves, for people, for models and for other code."""

@@ -1,0 +1,1 @@
+"""Services: what plugins and hosts offer one another by name."""
