@@ -1,0 +1,14 @@
+"""Sessions in PostgreSQL, for dovetail."""
+
+from dovetail import SessionStore, hookimpl
+from dovetail_postgres.pool import PostgresPool as PostgresPool
+from dovetail_postgres.settings import PostgresSettings as PostgresSettings
+from dovetail_postgres.store import PostgresSessionStore as PostgresSessionStore
+
+__version__ = "0.1.0"
+
+
+@hookimpl
+def session_stores() -> list[type[SessionStore]]:
+    """The one store of this plugin."""
+    return [PostgresSessionStore]
