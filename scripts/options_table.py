@@ -6,7 +6,8 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from dovetail.events.in_process import InProcessBusSettings
-from dovetail.host.options import ChatOptions, KernelOptions
+from dovetail.host.options import ChatOptions, KernelOptions, PipelineOptions
+from dovetail.pipeline.persona import Persona
 from dovetail.sessions.manager import SessionOptions
 from dovetail.sessions.memory import MemorySettings
 
@@ -17,6 +18,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "kernel": KernelOptions,
     "sessions": SessionOptions,
     'sessions, with use = "in-memory"': MemorySettings,
+    "pipeline": PipelineOptions,
+    "personas.NAME": Persona,
     "bus": InProcessBusSettings,
 }
 

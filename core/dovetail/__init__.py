@@ -97,6 +97,7 @@ if TYPE_CHECKING:
     from dovetail.errors import SessionCorrupt as SessionCorrupt
     from dovetail.errors import SessionError as SessionError
     from dovetail.errors import SessionForbidden as SessionForbidden
+    from dovetail.errors import StageError as StageError
     from dovetail.errors import StartError as StartError
     from dovetail.errors import StreamInterrupted as StreamInterrupted
     from dovetail.errors import ValidationFailed as ValidationFailed
@@ -145,7 +146,16 @@ if TYPE_CHECKING:
     from dovetail.middleware import EmbedCall as EmbedCall
     from dovetail.middleware import EventCall as EventCall
     from dovetail.middleware import Middleware as Middleware
+    from dovetail.middleware import StageCall as StageCall
     from dovetail.middleware import TurnCall as TurnCall
+    from dovetail.pipeline.executor import InProcessRunner as InProcessRunner
+    from dovetail.pipeline.executor import StageExecutor as StageExecutor
+    from dovetail.pipeline.executor import StageRunner as StageRunner
+    from dovetail.pipeline.persona import Persona as Persona
+    from dovetail.pipeline.prompt_state import SystemPromptState as SystemPromptState
+    from dovetail.pipeline.stage import Stage as Stage
+    from dovetail.pipeline.turn import StageResult as StageResult
+    from dovetail.pipeline.turn import Turn as Turn
     from dovetail.redaction import redact as redact
     from dovetail.refs import Ref as Ref
     from dovetail.refs import SoftRef as SoftRef
@@ -246,6 +256,7 @@ _PLACES = {
     "SessionCorrupt": "dovetail.errors",
     "SessionError": "dovetail.errors",
     "SessionForbidden": "dovetail.errors",
+    "StageError": "dovetail.errors",
     "StartError": "dovetail.errors",
     "StreamInterrupted": "dovetail.errors",
     "ValidationFailed": "dovetail.errors",
@@ -294,7 +305,16 @@ _PLACES = {
     "EmbedCall": "dovetail.middleware",
     "EventCall": "dovetail.middleware",
     "Middleware": "dovetail.middleware",
+    "StageCall": "dovetail.middleware",
     "TurnCall": "dovetail.middleware",
+    "InProcessRunner": "dovetail.pipeline.executor",
+    "StageExecutor": "dovetail.pipeline.executor",
+    "StageRunner": "dovetail.pipeline.executor",
+    "Persona": "dovetail.pipeline.persona",
+    "SystemPromptState": "dovetail.pipeline.prompt_state",
+    "Stage": "dovetail.pipeline.stage",
+    "StageResult": "dovetail.pipeline.turn",
+    "Turn": "dovetail.pipeline.turn",
     "redact": "dovetail.redaction",
     "Ref": "dovetail.refs",
     "SoftRef": "dovetail.refs",

@@ -21,6 +21,7 @@
     │       ├── CaptiveDependency         it would outlive what it needs
     │       ├── ContextRequired           it belongs to a context, and there is none
     │       └── AsyncDependency           it has to be awaited
+    ├── StageError                 a stage of a turn failed, and what failed is required
     ├── SessionError
     │   ├── SessionBusy            another turn holds the session
     │   ├── SessionConflict        somebody else changed its state meanwhile
@@ -48,6 +49,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from dovetail.problem import Problem as Problem  # noqa: PLC0414, TC001 - it is had from here
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
 
     from dovetail.chat.responses import ChatResponse
     from dovetail.host.records import Failure
+    from dovetail.pipeline.stage import Stage
 
 
 _MOST_SHOWN = 20
@@ -63,23 +67,6 @@ _MOST_SHOWN = 20
 
 class DovetailError(Exception):
     """The root of all errors that dovetail raises."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing wrong in the config, or in values that were checked against a model."""
-
-    message: str
-    """What is wrong and what was expected."""
-    where: str = ""
-    """The place: `dovetail.toml:12 [providers.ollama] base_url`, or in values `items[2].price`."""
-    hint: str = ""
-    """What to do about it."""
-
-    def __str__(self) -> str:
-        """One or two lines for a person: place and message, then the hint."""
-        text = f"{self.where}: {self.message}" if self.where else self.message
-        return f"{text}\n    → {self.hint}" if self.hint else text
 
 
 class StartError(DovetailError):
@@ -215,6 +202,19 @@ class ContextRequired(DependencyResolutionError):
 
 class AsyncDependency(DependencyResolutionError):
     """It has to be awaited, and was asked for in a synchronous way."""
+
+
+class StageError(DovetailError):
+    """A stage of a turn failed, and what failed in it is required.
+
+    `stage` is which. `response` is the answer, if it was given before.
+    """
+
+    response: ChatResponse | None = None
+
+    def __init__(self, message: str, *, stage: Stage | None = None) -> None:
+        super().__init__(message)
+        self.stage = stage
 
 
 class SessionError(DovetailError):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dovetail.chat.providers import Provider
     from dovetail.container import DependencyProvider
     from dovetail.middleware import Middleware
+    from dovetail.pipeline.executor import StageExecutor
     from dovetail.services.service import ContextAwareService
     from dovetail.sessions.store import SessionStore
 
@@ -67,6 +68,15 @@ def dependency_providers() -> Sequence[type[DependencyProvider]]:  # type: ignor
 
     Called once when the plugin is loaded. Each acts in `Kernel.container` from then on; its
     settings stand in `[plugins.ID]`.
+    """
+
+
+@hookspec
+def stage_executors() -> Sequence[type[StageExecutor]]:  # type: ignore[empty-body]
+    """`StageExecutor` classes: what is done in the stages around the answer.
+
+    Called once when the plugin is loaded. Each works in every turn from then on; its settings
+    stand in `[plugins.ID]`.
     """
 
 

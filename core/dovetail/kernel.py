@@ -19,7 +19,7 @@ from dovetail.chat.asking import (
 from dovetail.chat.calls import Calls, in_context
 from dovetail.chat.runs import ChatSessionManager, current_run
 from dovetail.chat.stream import ChatStream
-from dovetail.chat.turns import Turn
+from dovetail.chat.turns import TurnTask
 from dovetail.config import read_config
 from dovetail.errors import DovetailError, KernelClosed
 from dovetail.host.dependencies import container_of
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from dovetail.chat.asking import Prompt
-    from dovetail.chat.requests import EmbeddingRequest
+    from dovetail.chat.requests import ChatRequest, EmbeddingRequest
     from dovetail.chat.responses import ChatResponse, EmbeddingResponse, ModelInfo
     from dovetail.chat.runs import Run
     from dovetail.chat.window import Window
@@ -136,8 +136,7 @@ class Kernel:
         id. Returns the kernel.
         """
         if self._opened:
-            message = "plugins are registered before the kernel is opened"
-            raise KernelClosed(message)
+            raise KernelClosed("plugins are registered before the kernel is opened")
         self._registered[plugin_id] = PluginRecord(
             plugin_id, getattr(plugin, "__name__", repr(plugin)), "", version, API, plugin
         )
@@ -152,12 +151,10 @@ class Kernel:
             StartError: plugins broke that it needs; all failures at once.
         """
         if self._opened:
-            message = "this kernel was opened before; open another"
-            raise KernelClosed(message)
+            raise KernelClosed("this kernel was opened before; open another")
         raw = self._read()
         self._opened = True
-        records = discover(installed=self._discover)
-        known = {**records, **self._registered}
+        known = {**discover(installed=self._discover), **self._registered}
         self._host = host = Host(known, self.container, self.services)
         try:
             await host.open(raw)
@@ -165,9 +162,8 @@ class Kernel:
             self._host = None
             await self._empty_container(START_LIMIT)
             raise
-        self._take_limits(host)
-        options = host.generation.sessions
-        self._sessions = SessionManager(host.store, options, publish=host.tell)
+        host.generation.kernel.limit(self.runs)
+        self._sessions = SessionManager(host.store, host.generation.sessions, publish=host.tell)
         self._cleanup = asyncio.create_task(self._sessions.clean_up_regularly())
         return self
 
@@ -177,9 +173,8 @@ class Kernel:
         Gives the components that failed to stop. It goes on to its end if the caller is cancelled;
         each step has its limit. A second call waits for the first.
         """
-        host, self._host = self._host, None
-        if host is not None:
-            self._closing = asyncio.create_task(self._close(host))
+        if self._closing is None and self._host is not None:
+            self._closing = asyncio.create_task(self._close(self._host))
         if self._closing is None:
             return []
         try:
@@ -194,13 +189,16 @@ class Kernel:
         ending = [*filter(None, [self._cleanup]), *self._calls.cancel()]
         if ending:  # one that swallows cancellation is left behind
             await asyncio.wait(ending, timeout=self.runs.cancel_grace)
-        await self.runs.close()
+        await self.runs.close(patience=host.generation.reading.pipeline.stage_timeout)
         if self._sessions is not None:
             await self._sessions.close()
+        await host.drain_events()  # who is told may need what the kernel has
         if host.bus is not None:
             await host.bus.stop()
         await self._empty_container(host.generation.kernel.stop_timeout)
-        return await host.close()
+        failures = await host.close()
+        self._host = None
+        return failures
 
     async def _empty_container(self, limit: float) -> None:
         try:
@@ -226,7 +224,7 @@ class Kernel:
         for plugin_id, record in discover(installed=self._discover).items():
             host.records.setdefault(plugin_id, record)
         report = await host.reload(raw)
-        self._take_limits(host)
+        host.generation.kernel.limit(self.runs)
         return report
 
     async def chat(
@@ -234,14 +232,16 @@ class Kernel:
         prompt: Prompt,
         *,
         model: str = "",
+        persona: str = "",
         session: str | None = None,
         user: str | None = None,
         context: ExecutionContext | None = None,
     ) -> ChatResponse:
         """The whole answer to `prompt`: a text, a message, several, or a `ChatRequest`.
 
-        `model` is `instance/model` and wins over the request's and the config's. `session` names
-        the conversation to go on with, `user` whose it is; without a session nothing is kept.
+        `model` is `instance/model`, and `persona` who answers; both win over the request's and the
+        config's. `session` names the conversation to go on with, `user` whose it is; without a
+        session nothing is kept.
         If it is cancelled by `cancel_session`, what had come is returned with the finish reason
         `cancelled`; if the caller is cancelled, the turn is too, and is kept before this returns.
 
@@ -249,12 +249,15 @@ class Kernel:
             ProviderError: the model call failed; `error.response` is what had come.
             SessionError: the session is busy or another user's.
         """
-        run, turn, task = self._begin(prompt, model, session, user, context, None)
+        run, turn, task = self._begin(
+            as_request(prompt, model, persona), session, user, context, None
+        )
         try:
             await run.wait()
         except asyncio.CancelledError:
-            run.cancel()
-            await run.wait()
+            if not run.answered:  # stages that follow the answer go on without the caller
+                run.cancel()
+                await run.wait()
             raise
         return turn.outcome(task)
 
@@ -263,15 +266,17 @@ class Kernel:
         prompt: Prompt,
         *,
         model: str = "",
+        persona: str = "",
         session: str | None = None,
         user: str | None = None,
         context: ExecutionContext | None = None,
     ) -> ChatStream:
         """The same as `chat`, for `async with`; iterate over it for the chunks."""
         self._open_host()
+        request = as_request(prompt, model, persona)
 
-        def begin(window: Window) -> tuple[Run, Turn, asyncio.Task[ChatResponse]]:
-            return self._begin(prompt, model, session, user, context, window)
+        def begin(window: Window) -> tuple[Run, TurnTask, asyncio.Task[ChatResponse]]:
+            return self._begin(request, session, user, context, window)
 
         return ChatStream(begin)
 
@@ -317,17 +322,17 @@ class Kernel:
     @property
     def sessions(self) -> SessionManager:
         """The sessions: find, make, delete."""
-        return self._while_open(self._sessions)
+        return self._there(self._sessions)
 
     @property
     def bus(self) -> EventBus:
         """The event bus: publish events to topics, subscribe to them in groups."""
-        return self._while_open(self._open_host().bus)
+        return self._there(self._there(self._host).bus)
 
     @property
     def generation(self) -> Generation:
         """What runs now."""
-        return self._open_host().generation
+        return self._there(self._host).generation
 
     @property
     def plugins(self) -> dict[str, PluginRecord]:
@@ -349,15 +354,13 @@ class Kernel:
 
     def _begin(
         self,
-        prompt: Prompt,
-        model: str,
+        request: ChatRequest,
         session: str | None,
         user: str | None,
         context: ExecutionContext | None,
         window: Window | None,
-    ) -> tuple[Run, Turn, asyncio.Task[ChatResponse]]:
+    ) -> tuple[Run, TurnTask, asyncio.Task[ChatResponse]]:
         host = self._open_host()
-        request = as_request(prompt, model)
         outer = current_run.get()
         session = free_session(session, context, outer)
         given, context = context, as_context(context, session, user)
@@ -365,7 +368,7 @@ class Kernel:
         generation = host.generation
         run = self.runs.register_session(session_id=session, user_id=context.user_id)
         own = None if context is given else self.container
-        turn = Turn(generation, self.sessions, run, request, context, window, own)
+        turn = TurnTask(generation, self.sessions, run, request, context, window, own)
         run.parent = outer
         run.on_stuck, run.on_done, run.on_lost = turn.salvage, generation.leave, turn.let_go
         if window is not None:
@@ -375,15 +378,11 @@ class Kernel:
         run.attach(task)
         return run, turn, task
 
-    def _take_limits(self, host: Host) -> None:
-        options, runs = host.generation.kernel, self.runs
-        runs.cancel_grace, runs.commit_timeout = options.cancel_grace, options.commit_timeout
-        runs.max_runs = options.max_turns
-
     def _open_host(self) -> Host:
-        return self._while_open(self._host)
+        return self._there(self._host if self._closing is None else None)
 
-    def _while_open(self, part: P | None) -> P:
+    def _there(self, part: P | None) -> P:
+        """It, while the kernel is open, and while it closes: what ends may need it."""
         if self._host is None or part is None:
             raise KernelClosed(_CLOSED)
         return part

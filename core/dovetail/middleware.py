@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from dovetail.chat.responses import ChatResponse, EmbeddingResponse
     from dovetail.context import ExecutionContext
     from dovetail.events.event import Event
+    from dovetail.pipeline.stage import Stage
+    from dovetail.pipeline.turn import Turn
     from dovetail.sessions.session import Session
 
     Step = Callable[[Any], Awaitable[Any]]
@@ -74,6 +76,17 @@ class EmbedCall:
 
 
 @dataclass(slots=True)
+class StageCall:
+    """One stage of a turn, with all that works in it."""
+
+    stage: Stage
+    turn: Turn
+    """What the stage works on."""
+    context: ExecutionContext
+    operation: ClassVar[str] = "stage"
+
+
+@dataclass(slots=True)
 class EventCall:
     """The delivery of one event to one provider. Fields may be replaced."""
 
@@ -105,6 +118,12 @@ class Middleware(Component):
     ) -> EmbeddingResponse:
         """Around one embedding call."""
         return await call_next(call)
+
+    async def stage(
+        self, call: StageCall, call_next: Callable[[StageCall], Awaitable[None]]
+    ) -> None:
+        """Around one stage in which anything works; without `call_next` nothing does."""
+        await call_next(call)
 
     async def event(
         self, call: EventCall, call_next: Callable[[EventCall], Awaitable[None]]
@@ -138,6 +157,12 @@ class Middleware(Component):
     ) -> EmbeddingResponse | None:
         """After an embedding call that succeeded: the response to use, or None for this one."""
 
+    async def before_stage(self, call: StageCall) -> StageCall | None:
+        """Before a stage: the call to make, or None for this one."""
+
+    async def after_stage(self, call: StageCall, result: None) -> None:
+        """After a stage that did not fail."""
+
     async def before_event(self, call: EventCall) -> EventCall | None:
         """Before an event's delivery: the delivery to make, or None for this one."""
 
@@ -145,7 +170,7 @@ class Middleware(Component):
         """After an event's delivery that succeeded."""
 
 
-OPERATIONS = ("turn", "chat", "embed", "event")
+OPERATIONS = ("turn", "chat", "embed", "stage", "event")
 _PROVIDER_OPERATIONS = ("chat", "embed", "event")
 _WITH_ANSWER = ("turn", "chat")
 _SUGAR = (

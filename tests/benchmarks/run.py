@@ -27,6 +27,8 @@ SUBJECTS = (
     "container",
     "events",
     "listened",
+    "scripted",
+    "resolved",
 )
 
 

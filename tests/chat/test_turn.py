@@ -323,6 +323,16 @@ async def test_a_session_resent_whole_has_nothing_to_answer() -> None:
         assert await texts(kernel, "s") == ["hi", "hi ", "and?", "and? "]
 
 
+async def test_nobody_talks_in_a_session_that_plugins_keep_things_in() -> None:
+    async with kernel_of(Echo) as kernel:
+        with pytest.raises(InvalidRequest, match="cannot begin with `~`, as '~notes/ada' does"):
+            await kernel.chat("hi", session="~notes/ada", user="bob")
+        assert await kernel.sessions.get_session("~notes/ada") is None
+        assert await kernel.sessions.get_session(
+            "~notes/ada", create_if_missing=True, user_id="ada"
+        )
+
+
 async def test_more_turns_than_allowed_are_refused_at_once() -> None:
     async with (
         kernel_of(Gated, kernel={"max_turns": 1}) as kernel,

@@ -13,6 +13,8 @@ from dovetail.config.durations import Duration
 from dovetail.config.schema import config_schema
 from dovetail.config.shape import settings_schema
 from dovetail.events.in_process import InProcessBusSettings
+from dovetail.host.options import PipelineOptions
+from dovetail.pipeline.persona import Persona
 
 Schema = dict[str, Any]
 
@@ -89,6 +91,8 @@ def schema() -> Schema:
         kernel=settings_schema(Closed),
         sessions=settings_schema(SessionSettings),
         bus=settings_schema(InProcessBusSettings),
+        pipeline=settings_schema(PipelineOptions),
+        persona=settings_schema(Persona),
     )
 
 
@@ -241,7 +245,15 @@ def test_the_members_of_a_union_keep_their_tags() -> None:
         "settings_schema": settings_schema(Drawing),
     }
     empty = settings_schema(Closed)
-    schema = config_schema([component], chat=empty, kernel=empty, sessions=empty, bus=empty)
+    schema = config_schema(
+        [component],
+        chat=empty,
+        kernel=empty,
+        sessions=empty,
+        bus=empty,
+        pipeline=empty,
+        persona=empty,
+    )
     figure = schema["$defs"]["middleware.draw.pen.1"]["properties"]["figure"]
     assert figure["discriminator"]["mapping"] == {
         "circle": "#/$defs/middleware.draw.pen.1.Circle",

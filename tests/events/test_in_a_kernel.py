@@ -28,6 +28,7 @@ from dovetail import (
     NotReady,
     ProviderUnavailable,
     SessionBusy,
+    SessionManager,
     StreamingChunk,
     Usage,
 )
@@ -387,3 +388,25 @@ async def test_a_kernel_has_a_bus_that_the_config_sets() -> None:
 async def test_a_mistake_in_the_bus_table_is_told_with_its_place() -> None:
     with pytest.raises(ConfigError, match=r"\[bus\] atempts"):
         await kernel(bus={"atempts": 2}).start()
+
+
+async def test_who_is_told_as_the_kernel_closes_can_still_use_it() -> None:
+    class Embedding(EventProvider):
+        events = ("agent_complete",)
+        delivery = "queued"
+
+        async def handle_event(self, event: str, data: Any) -> None:
+            await asyncio.sleep(0.01)
+            model = opened.container.resolve(EmbeddingProvider)
+            answer = await model.embed(EmbeddingRequest(input=("a",)), ExecutionContext())
+            session = await opened.container.resolve(SessionManager).store.load("s")
+            told.append((event, (answer.embeddings, session is not None)))
+
+    opened = kernel_of(Talks, Embeds, Embedding)
+    async with opened:
+        await opened.chat("hello", session="s")
+    assert told == [("agent_complete", (((1.0,),), True))]
+    with pytest.raises(KernelClosed):
+        await opened.chat("again")
+    with pytest.raises(KernelClosed):
+        _ = opened.generation

@@ -110,12 +110,12 @@ class BeforeOther(Middleware):
     async def chat(self, call: object, call_next: Next) -> Answer:
         return await call_next(call)
 
-    async def before_stage(self, call: object) -> None: ...
+    async def before_tool(self, call: object) -> None: ...
 
 
 @pytest.mark.parametrize(
     ("offered", "method"),
-    [(WrapsTools, "tool"), (Misspells, "chatt"), (BeforeOther, "before_stage")],
+    [(WrapsTools, "tool"), (Misspells, "chatt"), (BeforeOther, "before_tool")],
 )
 async def test_middleware_around_what_the_kernel_does_not_call_says_what_it_calls(
     offered: type[Middleware], method: str

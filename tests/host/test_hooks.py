@@ -41,8 +41,8 @@ async def test_a_hook_that_this_kernel_does_not_call_yet_says_which_it_calls() -
     failure = await refused(plugin(providers=[Echo], tools=[]))
     assert "`tools`, which neither this kernel nor a loaded plugin declares" in str(failure)
     assert (
-        "dependency_providers, hookspecs, middleware, providers, services, session_stores"
-        in str(failure)
+        "dependency_providers, hookspecs, middleware, providers, services, session_stores, "
+        "stage_executors" in str(failure)
     )
 
 

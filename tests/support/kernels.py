@@ -14,6 +14,7 @@ from dovetail import (
     Kernel,
     Middleware,
     SessionStore,
+    StageExecutor,
     hookimpl,
 )
 
@@ -48,7 +49,12 @@ def plugin_of(*classes: type[Component]) -> types.ModuleType:
     def services() -> list[type[Component]]:
         return [c for c in classes if issubclass(c, ContextAwareService)]
 
-    for hook in (providers, middleware, session_stores, dependency_providers, services):
+    @hookimpl
+    def stage_executors() -> list[type[Component]]:
+        return [c for c in classes if issubclass(c, StageExecutor)]
+
+    parts = (dependency_providers, services, stage_executors)
+    for hook in (providers, middleware, session_stores, *parts):
         setattr(module, hook.__name__, hook)
     return module
 

@@ -19,22 +19,27 @@ if TYPE_CHECKING:
 LONGEST_ID = 512
 """Characters that the name of a session or a user may have."""
 
+RESERVED = "~"
+"""What the names of sessions begin with that plugins keep things in: nobody talks in them."""
 
-def as_request(prompt: Prompt, model: str) -> ChatRequest:
-    """The request that a prompt stands for; `model` wins over its own.
+
+def as_request(prompt: Prompt, model: str, persona: str = "") -> ChatRequest:
+    """The request that a prompt stands for; `model` and `persona` win over its own.
 
     Raises:
         InvalidRequest: it is nothing that can be asked.
     """
     if isinstance(prompt, ChatRequest):
-        return prompt.model_copy(update={"model": model}) if model else prompt
+        if persona:
+            prompt = prompt.changed(persona_id=persona)
+        return prompt.changed(model=model) if model else prompt
     if isinstance(prompt, str):
         messages: tuple[ChatMessage, ...] = (ChatMessage.user(prompt),)
     elif isinstance(prompt, ChatMessage):
         messages = (prompt,)
     else:
         messages = _several(prompt)
-    return ChatRequest(messages=messages, model=model)
+    return ChatRequest(messages=messages, model=model, persona_id=persona)
 
 
 def _several(prompt: object) -> tuple[ChatMessage, ...]:
@@ -102,12 +107,19 @@ def free_session(
     A turn holds its session: one that is begun inside it would wait for it for ever.
 
     Raises:
+        InvalidRequest: it is one that a plugin keeps something in.
         SessionBusy: `session` is held by the turn this is called in, or by one further out.
     """
     wanted = session if session is not None or context is None else context.session_id
     run = outer
     while run is not None and not (run.active and run.session_id == wanted):
         run = run.parent
+    if isinstance(wanted, str) and wanted.startswith(RESERVED):
+        message = (
+            f"a conversation's name cannot begin with `{RESERVED}`, as {wanted!r:.80} does: such "
+            "sessions are those in which plugins keep things"
+        )
+        raise InvalidRequest(message)
     if wanted is None or run is None:
         return wanted
     if session is None:

@@ -59,6 +59,8 @@ class ChatRequest(Model):
     """Fields of one provider's own, sent as they are."""
     metadata: JsonObject = Field(default_factory=empty)
     """For middleware and logs; never sent."""
+    persona_id: str = ""
+    """The persona that answers, by its name in the config; empty for the config's default."""
 
 
 class EmbeddingRequest(Model):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from contextvars import ContextVar
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("dovetail")
 
 REMEMBERED = 1024
-"""How many ended runs `get_session_status` still knows."""
+"""How many ended runs `get_session_status` still knows at least."""
 
 
 class SessionStatus(StrEnum):
@@ -60,6 +59,7 @@ class Run:
         "_timer",
         "_waiters",
         "active",
+        "answered",
         "answers",
         "cancel_delivered",
         "cancel_requested",
@@ -76,6 +76,7 @@ class Run:
         "started",
         "status",
         "task",
+        "told",
         "user_id",
     )
 
@@ -97,6 +98,10 @@ class Run:
         self.answers: list[Answer] = []
         """What it opened at providers; whatever a middleware forgets is closed with the run."""
         self.task: asyncio.Task[object] | None = None
+        self.answered = False
+        """Whether its answer is kept; from then on whoever reads it may go without harm."""
+        self.told = False
+        """Whether those who wait were told that it is there, before the run has ended."""
         self.cancel_requested = False
         self.cancel_delivered = False
         """Whether its task was told to stop: if it goes on, something swallowed that."""
@@ -150,6 +155,14 @@ class Run:
         if self._timer is not None:
             self._timer.cancel()
 
+    def answer(self, *, told: bool) -> None:
+        """Its answer is kept, and stages follow, which can be cancelled; `told` wakes who waits."""
+        self.answered, self.told = True, told and not self._manager.closing
+        if self.status is SessionStatus.COMMITTING:
+            self.status = SessionStatus.RUNNING
+        if self.told:
+            self._wake()
+
     def overdue(self) -> None:
         """Break off a commit that takes too long; the second time, go on without it."""
         if self.commit_overdue:
@@ -163,8 +176,11 @@ class Run:
             self.task.cancel()
 
     async def wait(self) -> None:
-        """Wait until it has ended or is stuck; being cancelled here does not touch the run."""
-        if self.active:
+        """Wait for its end, or for its answer if stages go on in the background, or until stuck.
+
+        Being cancelled here does not touch the run.
+        """
+        if self.active and not self.told:
             waiter = self._loop.create_future()
             self._waiters.append(waiter)
             try:
@@ -188,12 +204,15 @@ class Run:
         self.active = False
         if self._timer is not None:
             self._timer.cancel()
+        self._wake()
+        self._manager.forget(self)
+
+    def _wake(self) -> None:
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
         if self.on_end is not None:
             self.on_end()
-        self._manager.forget(self)
 
     def _deliver(self) -> None:
         if self.status is SessionStatus.CANCELLING and self.task is not None:
@@ -254,11 +273,14 @@ class ChatSessionManager:
         self.cancel_grace = cancel_grace
         self.commit_timeout = commit_timeout
         self.max_runs = max_runs
+        self.closing = False
         self._watch: asyncio.TimerHandle | None = None
         self._runs: set[Run] = set()
         self._stuck: set[Run] = set()
         """Runs that were given up and whose tasks still have not ended."""
-        self._ended: OrderedDict[tuple[str | None, str], SessionStatus] = OrderedDict()
+        self._ended: dict[tuple[str | None, str], SessionStatus] = {}
+        self._ended_before = self._ended
+        """The `REMEMBERED` that had ended before those."""
 
     def register_session(
         self,
@@ -299,8 +321,9 @@ class ChatSessionManager:
         found = self._find(id_, user_id)
         if found:
             return max(found, key=lambda run: run.started).status
-        status = self._ended.get((user_id, id_))
-        if status is None and any(known == id_ for _, known in self._ended):
+        ended = {**self._ended_before, **self._ended}
+        status = ended.get((user_id, id_))
+        if status is None and any(known == id_ for _, known in ended):
             raise SessionForbidden(_not_yours(id_))
         return status or SessionStatus.UNKNOWN
 
@@ -312,11 +335,18 @@ class ChatSessionManager:
         """The runs in flight, oldest first."""
         return sorted(self._runs, key=lambda run: run.started)
 
-    async def close(self) -> None:
-        """End every run; those that are stuck are asked once more."""
-        runs = self.runs()
+    async def close(self, patience: float = 0) -> None:
+        """End every run; those that are stuck are asked once more.
+
+        What is past its answer has `patience` seconds to end by itself.
+        """
+        self.closing, runs = True, self.runs()
+        after = [run.task for run in runs if run.task and (run.answered or not run.cancel())]
+        if after and patience:
+            await asyncio.wait(after, timeout=patience)
         for run in runs:
             run.cancel()
+            run.told = False
         await asyncio.gather(*(run.wait() for run in runs))
         stuck = [run.task for run in self._stuck if run.task is not None]
         for task in stuck:
@@ -352,11 +382,10 @@ class ChatSessionManager:
             self._stuck.add(run)
         for known in (run._id, run.session_id):  # noqa: SLF001 - asking for `id` would make one
             if known is not None:
-                key = (run.user_id, known)
-                self._ended[key] = run.status
-                self._ended.move_to_end(key)
-        while len(self._ended) > REMEMBERED:
-            self._ended.popitem(last=False)
+                self._ended[run.user_id, known] = run.status
+        if len(self._ended) >= REMEMBERED:
+            # All at once: one by one, each turn would wait for memory that nobody touched since.
+            self._ended_before, self._ended = self._ended, {}
 
     def _find(self, id_: str, user_id: str | None) -> list[Run]:
         found = [run for run in self._runs if id_ in (run.session_id, run._id)]  # noqa: SLF001 - as above

@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     from dovetail.chat.chunks import StreamingChunk
     from dovetail.chat.responses import ChatResponse
     from dovetail.chat.runs import Run
-    from dovetail.chat.turns import Turn
+    from dovetail.chat.turns import TurnTask
 
-    Begin = Callable[[Window], tuple[Run, Turn, asyncio.Task[ChatResponse]]]
+    Begin = Callable[[Window], tuple[Run, TurnTask, asyncio.Task[ChatResponse]]]
 
 
 class ChatStream:
     """An async context manager and iterator of chunks.
 
-    Leaving it before the end cancels the turn and waits until what came is kept; by then the
-    connection to the provider is closed. A turn that was cancelled from elsewhere ends the stream
-    normally, with the finish reason `cancelled`.
+    Leaving it before the answer is complete cancels the turn and waits until what came is kept; by
+    then the connection to the provider is closed. A turn that was cancelled from elsewhere ends the
+    stream normally, with the finish reason `cancelled`.
     """
 
     def __init__(self, begin: Begin) -> None:
         self._begin = begin
         self._window: Window | None = None
         self._run: Run | None = None
-        self._turn: Turn | None = None
+        self._turn: TurnTask | None = None
         self._task: asyncio.Task[ChatResponse] | None = None
 
     @property
@@ -78,7 +78,8 @@ class ChatStream:
         """Cancel the turn if it still runs, and wait for its end."""
         run = self.run
         if run.active:
-            run.cancel()
+            if not run.answered:
+                run.cancel()
             if self._window is not None:
                 self._window.close()  # nobody reads any more: let a full window pass
             await run.wait()

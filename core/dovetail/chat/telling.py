@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dovetail.chat.responses import ChatResponse, EmbeddingResponse
     from dovetail.chat.runs import Run
     from dovetail.context import ExecutionContext
+    from dovetail.host.generation import Generation
     from dovetail.middleware import ChatCall, EmbedCall
 
 AGENT_START = "agent_start"
@@ -28,6 +29,42 @@ AGENT_COMPLETE = "agent_complete"
 MODEL_COMPLETE = "model_complete"
 
 COUNTS = tuple(name for name in Usage.model_fields if name != "extras")
+
+
+async def tell_start(
+    generation: Generation,
+    run: Run,
+    context: ExecutionContext,
+    request: ChatRequest,
+    *,
+    stream: bool,
+) -> None:
+    """Tell that a turn begins, if anybody wants to know."""
+    events = generation.events
+    if events.wants(AGENT_START):
+        waiting = events.begin(AGENT_START, turn_began(run, context, request, stream=stream))
+        if waiting is not None:
+            await waiting
+
+
+async def tell_end(
+    generation: Generation,
+    run: Run,
+    context: ExecutionContext,
+    request: ChatRequest,
+    response: ChatResponse,
+    error: BaseException | None,
+    *,
+    first: float | None,
+) -> None:
+    """Tell that a turn has ended, if anybody wants to know; see `turn_ended`."""
+    events = generation.events
+    if events.wants(AGENT_COMPLETE):
+        secrets = generation.secrets
+        data = turn_ended(run, context, request, response, error, first=first, secrets=secrets)
+        waiting = events.begin(AGENT_COMPLETE, data)
+        if waiting is not None:
+            await waiting
 
 
 def turn_began(

@@ -14,27 +14,34 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from dovetail.chat.accumulator import StreamingAccumulator
 from dovetail.chat.answer import Answer
+from dovetail.chat.closing import close_forgotten
 from dovetail.chat.fitting import assemble
 from dovetail.chat.near_models import name_near_models
-from dovetail.chat.responses import FinishReason
+from dovetail.chat.outcomes import (
+    is_whole,
+    meaning,
+    not_kept,
+    nothing,
+    partial,
+    stage_failed,
+    state_not_kept,
+)
 from dovetail.chat.runs import SessionStatus, current_run
-from dovetail.chat.telling import AGENT_COMPLETE, AGENT_START, turn_began, turn_ended
+from dovetail.chat.staging import Staging
+from dovetail.chat.telling import AGENT_COMPLETE, tell_end, tell_start
 from dovetail.chat.transcript import kept_messages, new_messages, said
 from dovetail.context import set_current_context
 from dovetail.errors import (
     DependencyError,
-    DovetailError,
     ModelNotFound,
     PluginError,
     ProviderError,
     SessionConflict,
     SessionError,
+    StageError,
 )
-from dovetail.host.records import describe
 from dovetail.middleware import ChatCall, TurnCall
-from dovetail.redaction import scrub
 
 if TYPE_CHECKING:
     from dovetail.chat.messages import ChatMessage
@@ -51,7 +58,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("dovetail")
 
 
-class Turn:
+class TurnTask:
     """One turn in flight."""
 
     __slots__ = (
@@ -64,12 +71,14 @@ class Turn:
         "_fenced",
         "_first",
         "_generation",
+        "_kept",
         "_made",
         "_new",
         "_request",
         "_run",
         "_session",
         "_sessions",
+        "_staging",
         "_window",
         "response",
     )
@@ -104,6 +113,10 @@ class Turn:
         self._fenced = False
         """Whether it was given up; then it may keep nothing any more."""
         self._condensed = False
+        self._kept = False
+        """Whether its messages are kept; then the answer is not cancelled any more."""
+        self._staging: Staging | None = None
+        """The stages around the answer, if there are any."""
         self._made: Session | None = None
         """The session if this turn made it."""
         self._first: float | None = None
@@ -121,13 +134,18 @@ class Turn:
         """
         set_current_context(self._context)
         response, error = await self._attempt()
-        await self._close_forgotten()
+        await close_forgotten(self._run.answers)
         if self._fenced:
             return response
-        self._calm()
-        self._run.commit()
-        error = await self._commit(response, error)
-        self.response, self._error = response, error
+        try:
+            error = await self._keep(response, error)
+            self.response = response
+            if self._staging is not None and error is None:
+                error = await self._after(self._staging, response)
+                await close_forgotten(self._run.answers)
+            self._error = error
+        finally:
+            self.let_go()
         if (
             self._made
             or self._generation.events.wants(AGENT_COMPLETE)
@@ -144,7 +162,7 @@ class Turn:
                 return response
             raise error
         self._run.end(SessionStatus.FAILED)
-        if isinstance(error, (ProviderError, SessionError)):
+        if isinstance(error, (ProviderError, SessionError, StageError)):
             error.response = response
         raise error
 
@@ -155,24 +173,29 @@ class Turn:
             DovetailError: what went wrong.
         """
         if task.done():
-            return (self.response or self._nothing()) if task.cancelled() else task.result()
+            return (self.response or nothing()) if task.cancelled() else task.result()
         if self.response is None and self._run.commit_overdue:
-            raise _not_kept(self._run.session_id, asyncio.CancelledError())
+            raise not_kept(self._run.session_id, asyncio.CancelledError())
         error = self._error  # what else hangs takes nothing away from what was kept
         if error is None or (
             isinstance(error, asyncio.CancelledError) and self._run.cancel_requested
         ):
-            return self.response or self._nothing()
+            return self.response or nothing()
         raise error
 
     async def salvage(self) -> None:
         """Keep what came of a turn whose task does not stop, and go on without it."""
         self._fenced = True
         stopped = asyncio.CancelledError()
-        response = self._partial(stopped)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._generation.kernel.commit_timeout):
-                await self._commit(response, stopped)
+        response = self.response or partial(self._answer, self._run, stopped)
+        try:
+            if not self._kept:
+                async with asyncio.timeout(self._generation.kernel.commit_timeout):
+                    await self._keep(response, stopped)
+        except TimeoutError:
+            log.exception("a turn that was given up could not be kept", run_id=self._run.id)
+        finally:
+            self.let_go()
         self.response = response
         await self._wind_up(response, stopped)
 
@@ -182,20 +205,17 @@ class Turn:
             await self._begin()
             return await self._respond(), None
         except BaseException as raised:  # noqa: BLE001 - what came is kept whatever ended the turn
-            error = self._meaning(raised)
-        response = self._partial(error)
-        if isinstance(error, asyncio.CancelledError) and _is_whole(response):
+            error = meaning(raised, self._run, self._generation.secrets)
+        response = partial(self._answer, self._run, error)
+        if isinstance(error, asyncio.CancelledError) and is_whole(response):
             return response, None  # it was stopped when there was nothing left to stop
         return response, error
 
     async def _begin(self) -> None:
         run = self._run
         current_run.set(run)
-        events = self._generation.events
-        if events.wants(AGENT_START):
-            stream = self._window is not None
-            data = turn_began(run, self._context, self._request, stream=stream)
-            await events.dispatch(AGENT_START, data)
+        stream = self._window is not None
+        await tell_start(self._generation, run, self._context, self._request, stream=stream)
         if run.session_id is None:
             self._asked = self._new = said(self._request.messages)
             return
@@ -231,6 +251,11 @@ class Turn:
         """The innermost step of a turn: the model call with the history."""
         generation = self._generation
         self._new = self._asked
+        if generation.staged or call.request.persona_id:
+            if self._staging is not None:
+                self._staging.take_back()
+            self._staging = Staging(generation, self._run, self._sessions, call)
+            call.request = await self._staging.before_answer()
         if call.request is not self._request:
             history = call.session.history if call.session is not None else ()
             self._new = new_messages(history, call.request.messages)
@@ -265,56 +290,51 @@ class Turn:
         )
         raise PluginError(message)
 
-    def _meaning(self, error: BaseException) -> BaseException:
-        """What to raise for what ended the turn: one of ours, or a cancel that was asked for."""
-        if isinstance(error, asyncio.CancelledError):
-            task = asyncio.current_task()
-            if self._run.cancel_requested or task is None or task.cancelling():
-                return error
-            unasked = PluginError("a plugin cancelled the turn though nobody asked for it")
-            unasked.__cause__ = error
-            return unasked
-        if isinstance(error, (DovetailError, KeyboardInterrupt)):
-            return error
-        scrub(error, self._generation.secrets)
-        wrapped = PluginError(f"a plugin failed in the turn with {describe(error)}")
-        wrapped.__cause__ = error
-        return wrapped
+    async def _after(self, staging: Staging, response: ChatResponse) -> BaseException | None:
+        """The stages after the answer, which is kept; gives what went wrong, if anything.
 
-    def _partial(self, error: BaseException) -> ChatResponse:
-        """What had come when `error` ended the turn."""
-        cancelled = isinstance(error, asyncio.CancelledError)
-        reason = FinishReason.CANCELLED if cancelled else FinishReason.ERROR
-        opened = self._run.answers
-        answer = self._answer or (opened[-1] if opened else None)
-        if answer is None:
-            return StreamingAccumulator().response(finish=reason)
-        response = answer.so_far(reason)
-        if cancelled or response.finish_reason is FinishReason.ERROR:
-            return response
-        return response.model_copy(update={"finish_reason": reason})
+        A cancel ends the stages, and nothing else.
+        """
+        error: BaseException | None = None
+        try:
+            await staging.after_answer(response)
+        except BaseException as raised:  # noqa: BLE001 - the state is saved whatever ended them
+            error = stage_failed(meaning(raised, self._run, self._generation.secrets))
+        self._calm()
+        self._run.commit()
+        try:
+            await staging.save(self._session, condensed=self._condensed)
+        except (Exception, asyncio.CancelledError) as failure:
+            # Whatever a store raises; and a cancel comes only if this takes too long.
+            self._calm()
+            log.exception("the state of a session could not be saved", run_id=self._run.id)
+            return error or state_not_kept(self._run.session_id, failure)
+        return None if isinstance(error, asyncio.CancelledError) else error
 
-    def _nothing(self) -> ChatResponse:
-        """The response of a turn that was cancelled before it began."""
-        return StreamingAccumulator().response(finish=FinishReason.CANCELLED)
-
-    async def _commit(
+    async def _keep(
         self, response: ChatResponse, error: BaseException | None
     ) -> BaseException | None:
-        """Keep the turn's messages and let the next one begin; gives what went wrong, if anything.
+        """Keep the turn's messages; gives what went wrong, if anything.
 
         It is not cancelled any more, only limited in time.
         """
+        self._calm()
+        self._run.commit()
         session = self._session
         if session is None:
+            self._kept = True
             return error
         try:
             messages = kept_messages(self._new, response, whole=error is None)
             if messages and await self._sessions.keep(session, messages):
                 self._made = session
-            if self._condensed:
-                with suppress(SessionConflict):  # then the next turn makes another summary
-                    await self._sessions.update_session(session)
+            self._kept = True
+            with suppress(SessionConflict):  # then the next turn makes another summary
+                if self._staging is None:
+                    if self._condensed:
+                        await self._sessions.update_session(session)
+                elif messages and error is not None:  # no stages follow that change it further
+                    await self._staging.save(session, condensed=self._condensed)
         except BaseException as failure:
             # A store may raise anything, and its time may run out: neither must hide `error`.
             log.exception("a turn could not be kept", session_id=session.session_id)
@@ -322,9 +342,7 @@ class Turn:
             torn_down = task is not None and task.cancelling() and not self._run.commit_overdue
             if isinstance(failure, asyncio.CancelledError) and torn_down:
                 return error or failure
-            return error or _not_kept(session.session_id, failure)
-        finally:
-            self.let_go()
+            return error or not_kept(session.session_id, failure)
         return error
 
     async def _wind_up(self, response: ChatResponse, error: BaseException | None) -> None:
@@ -338,8 +356,15 @@ class Turn:
             if self._made is not None:
                 await self._sessions.tell_created(self._made)
                 run.commit()
-            if self._generation.events.wants(AGENT_COMPLETE):
-                await self._tell_end(response, error)
+            await tell_end(
+                self._generation,
+                run,
+                self._context,
+                self._request,
+                response,
+                error,
+                first=self._first,
+            )
             if self._container is not None and self._context.has_attached:
                 await self._container.end(self._context)
         except DependencyError:
@@ -350,51 +375,14 @@ class Turn:
             self._calm()
             log.error("winding up a turn took too long", run_id=run.id)  # noqa: TRY400 - the cancel is ours
 
-    async def _tell_end(self, response: ChatResponse, error: BaseException | None) -> None:
-        generation = self._generation
-        data = turn_ended(
-            self._run,
-            self._context,
-            self._request,
-            response,
-            error,
-            first=self._first,
-            secrets=generation.secrets,
-        )
-        await generation.events.dispatch(AGENT_COMPLETE, data)
-
     def let_go(self) -> None:
         """Let the session's next turn begin, if this one has it."""
         session, self._session = self._session, None
         if session is not None:
             self._sessions.end_turn(session)
 
-    async def _close_forgotten(self) -> None:
-        """Close the answers that providers gave and nobody read to the end; never raises."""
-        for answer in self._run.answers:
-            if answer.ended:
-                continue
-            try:
-                await answer.aclose()
-            except (Exception, asyncio.CancelledError):
-                # A provider's clean-up may raise anything, and a cancel may come: the turn ends.
-                log.exception("a provider failed to close its stream", provider=answer.provider)
-
     def _calm(self) -> None:
         """Take back the cancels that ended the turn: the commit must not see them."""
         task = asyncio.current_task()
         while task is not None and task.cancelling():
             task.uncancel()
-
-
-def _is_whole(response: ChatResponse) -> bool:
-    return response.finish_reason not in (FinishReason.CANCELLED, FinishReason.ERROR)
-
-
-def _not_kept(session_id: str | None, failure: BaseException) -> SessionError:
-    why = "its store took too long" if isinstance(failure, asyncio.CancelledError) else failure
-    error = SessionError(
-        f"the answer was given but could not be kept in session `{session_id}`: {why}"
-    )
-    error.__cause__ = failure
-    return error

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
+def plain(text: str) -> str:
+    """`text` without what could move a terminal's cursor."""
+    return _CONTROLS.sub("", text)
+
+
 class Screen:
     """Writes chunks: the answer to stdout at once, the reasoning, if wanted, dimmed to stderr."""
 
@@ -34,7 +39,7 @@ class Screen:
             return
         if chunk.reasoning and self._reasoning:
             self._thinking = True
-            click.secho(_CONTROLS.sub("", chunk.reasoning), dim=True, err=True, nl=False)
+            click.secho(plain(chunk.reasoning), dim=True, err=True, nl=False)
         text = chunk.text + chunk.refusal
         if not text:
             return
@@ -42,7 +47,7 @@ class Screen:
             self._thinking = False
             click.echo(err=True)
         self._last = text
-        sys.stdout.write(_CONTROLS.sub("", text) if self._for_person else text)
+        sys.stdout.write(plain(text) if self._for_person else text)
         sys.stdout.flush()
 
     def end(self) -> None:
@@ -117,10 +122,20 @@ def answer(
         kernel.call(_stop_all(kernel.kernel))
     finally:
         screen.end()
+        show_prompts(kernel)
     try:
         return Outcome(stream.response, interrupted)
     except DovetailError:
         return Outcome(None, interrupted)
+
+
+def show_prompts(kernel: SyncKernel) -> None:
+    """With `--trace`, show the prompts of the turn that has ended."""
+    from dovetail.cli.trace import PLUGIN, Trace
+
+    trace = kernel.kernel.generation.providers.get(PLUGIN)
+    if isinstance(trace, Trace):
+        trace.show_prompts()
 
 
 async def _stop_all(kernel: Kernel) -> None:

@@ -27,10 +27,12 @@ class Asked:
     """What the options say."""
 
     model: str
+    persona: str
     session: str | None
     system: str
     reasoning: bool
     max_tokens: int | None
+    trace: bool
     config: Path | None
     settings: Given
 
@@ -40,16 +42,18 @@ class Asked:
 
         told = [ChatMessage.system(self.system)] if self.system else []
         messages = (*told, ChatMessage.user(text))
-        return ChatRequest(messages=messages, max_tokens=self.max_tokens)
+        return ChatRequest(messages=messages, max_tokens=self.max_tokens, persona_id=self.persona)
 
 
 @click.command(context_settings=HELP_NAMES)
 @click.argument("prompt", required=False)
 @click.option("-m", "--model", default="", help="The model, as instance/model.")
+@click.option("-p", "--persona", default="", help="Who answers: a persona of the config.")
 @click.option("-s", "--session", help="The conversation to go on with.")
 @click.option("--system", default="", help="What the model is told before the conversation.")
 @click.option("--max-tokens", type=click.IntRange(1), help="How long the answer may get.")
 @click.option("--reasoning", is_flag=True, help="Show on stderr what the model thinks.")
+@click.option("--trace", is_flag=True, help="Show on stderr the stages, modules and prompts.")
 @json_option
 @config_options
 @click.pass_context
@@ -75,7 +79,7 @@ def chat(context: click.Context, /, prompt: str | None, **options: Any) -> None:
     from dovetail.cli.conversation import Conversation
     from dovetail.cli.opening import open_kernel
 
-    with open_kernel(asked.config, asked.settings, may_write=True) as kernel:
+    with open_kernel(asked.config, asked.settings, may_write=True, trace=asked.trace) as kernel:
         Conversation(kernel, asked).run()
 
 
@@ -87,7 +91,7 @@ def _ask_once(text: str, asked: Asked) -> bool:
 
     as_json = current_state().as_json
     screen = Screen(reasoning=asked.reasoning, silent=as_json)
-    with open_kernel(asked.config, asked.settings, may_write=True) as kernel:
+    with open_kernel(asked.config, asked.settings, may_write=True, trace=asked.trace) as kernel:
         _warn_of_memory(kernel, asked.session)
         outcome = answer(
             kernel, asked.request(text), screen, model=asked.model, session=asked.session

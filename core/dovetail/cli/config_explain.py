@@ -24,7 +24,7 @@ from dovetail.config.raw import leaves
 from dovetail.config.shape import secret_paths
 from dovetail.errors import ConfigError, PluginError
 from dovetail.events.in_process import InProcessBusSettings
-from dovetail.host.options import ChatOptions, KernelOptions
+from dovetail.host.options import ChatOptions, KernelOptions, PipelineOptions
 from dovetail.host.parts import part_entries
 from dovetail.host.planning import HOOK_OF, choose
 from dovetail.sessions.manager import SessionOptions
@@ -59,6 +59,7 @@ def explain(config: Path | None, settings: Given) -> None:
         (KernelOptions, ("kernel",)),
         (SessionOptions, ("sessions",)),
         (InProcessBusSettings, ("bus",)),
+        (PipelineOptions, ("pipeline",)),
     ]
     for entry in _entries(found):
         secret |= set(_secrets(found, entry))

@@ -14,7 +14,8 @@ from dovetail.config.schema import config_schema
 from dovetail.config.shape import settings_schema
 from dovetail.errors import DovetailError
 from dovetail.events.in_process import InProcessBusSettings
-from dovetail.host.options import ChatOptions, KernelOptions
+from dovetail.host.options import ChatOptions, KernelOptions, PipelineOptions
+from dovetail.pipeline.persona import Persona
 from dovetail.sessions.manager import SessionOptions
 
 
@@ -39,6 +40,8 @@ def schema(output: Path | None) -> None:
         kernel=settings_schema(KernelOptions),
         sessions=settings_schema(SessionOptions),
         bus=settings_schema(InProcessBusSettings),
+        pipeline=settings_schema(PipelineOptions),
+        persona=settings_schema(Persona),
     )
     text = json.dumps(written, indent=2, ensure_ascii=False)
     if output is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from dovetail import Kernel
+from dovetail import Kernel, SyncKernel
 from dovetail.cli import interrupts
 from dovetail.cli.logs import configure_logs
 from dovetail.cli.options import read
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from dovetail import SyncKernel
     from dovetail.cli.options import Given
 
 
 @contextmanager
 def open_kernel(
-    config: Path | None, settings: Given, *, may_write: bool = False
+    config: Path | None, settings: Given, *, may_write: bool = False, trace: bool = False
 ) -> Iterator[SyncKernel]:
     """The kernel, opened; while it is closed again, Ctrl-C ends the process at once.
 
-    Where there is no config at all, `may_write` has a first one written.
+    Where there is no config at all, `may_write` has a first one written. `trace` has the stages of
+    turns shown on stderr.
     """
     configure_logs(current_state())
     try:
@@ -39,12 +39,24 @@ def open_kernel(
             raise
         config = _write_first()
         read(config, settings)
-    with Kernel.sync(config, overrides=dict(settings)) as kernel:
+    with _make(config, dict(settings), trace=trace) as kernel:
         current_state().secrets.update(_declared_secrets(kernel))
         try:
             yield kernel
         finally:
             interrupts.disarm()
+
+
+def _make(
+    config: Path | None, overrides: dict[str | tuple[str, ...], object], *, trace: bool
+) -> SyncKernel:
+    if not trace:
+        return Kernel.sync(config, overrides=overrides)
+    from dovetail.cli.trace import PLUGIN, trace_plugin
+
+    overrides["providers", PLUGIN, "use"] = PLUGIN
+    made = Kernel(config, overrides=overrides).register(PLUGIN, trace_plugin())
+    return SyncKernel(lambda: made)
 
 
 def _write_first() -> Path:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dovetail.config.raw import Origin, RawConfig
 
     Kind = Literal[
-        "provider", "middleware", "sessions", "plugin", "shared", "dependencies", "service"
+        "provider", "middleware", "sessions", "plugin", "shared", "dependencies", "service", "stage"
     ]
 
 SESSION_KEYS = frozenset(
@@ -34,10 +34,11 @@ RESERVED_KEYS: dict[Kind, frozenset[str]] = {
     "shared": frozenset({"use", "optional"}),
     "dependencies": frozenset({"use", "optional"}),
     "service": frozenset({"use", "optional"}),
+    "stage": frozenset({"use", "optional"}),
 }
 """Per kind of table, the keys that no component's Settings may declare."""
 
-PART_KINDS: frozenset[Kind] = frozenset({"shared", "dependencies", "service"})
+PART_KINDS: frozenset[Kind] = frozenset({"shared", "dependencies", "service", "stage"})
 """What has no table of its own: `[plugins.ID]` holds the settings."""
 
 DEFAULT_STORE = "in-memory"
@@ -67,7 +68,8 @@ class Entry:
 class Config:
     """The config, understood as far as it can be without loading a plugin.
 
-    `chat`, `kernel`, `session_options` and `bus` are the kernel's own keys, not validated.
+    `chat`, `kernel`, `session_options`, `bus` and `pipeline` are the kernel's own keys, not
+    validated.
     """
 
     raw: RawConfig = field(repr=False)
@@ -75,6 +77,7 @@ class Config:
     kernel: dict[str, object] = field(repr=False)
     session_options: dict[str, object] = field(repr=False)
     bus: dict[str, object] = field(repr=False)
+    pipeline: dict[str, object] = field(repr=False)
     providers: tuple[Entry, ...]
     middleware: tuple[Entry, ...]
     """In the operator's order: the outermost first."""
@@ -113,6 +116,7 @@ def read_entries(raw: RawConfig) -> tuple[Config, tuple[Problem, ...]]:
         kernel=reader.table("kernel"),
         session_options=_pick(reader.table("sessions"), inside=True),
         bus=reader.table("bus"),
+        pipeline=reader.table("pipeline"),
         providers=reader.instances(),
         middleware=reader.middleware(),
         sessions=reader.sessions(),
@@ -149,7 +153,7 @@ class _Reader:
                     hint = "write [[middleware]], once for each"
                     self.complain((name,), "`middleware` should be a list of tables", hint)
             elif not isinstance(value, dict):
-                named = name in {"providers", "plugins"}
+                named = name in {"providers", "plugins", "personas"}
                 header = f"[{name}.NAME]" if named else f"[{name}]"
                 self.complain((name,), f"`{name}` should be a table", f"write {header}")
 

@@ -5,10 +5,20 @@ from __future__ import annotations
 KeyPath = tuple[str | int, ...]
 """The keys from the top of the config down to a value; a number is a place in a list."""
 
-TABLES = ("chat", "kernel", "providers", "middleware", "sessions", "plugins", "bus")
+TABLES = (
+    "chat",
+    "kernel",
+    "providers",
+    "middleware",
+    "sessions",
+    "plugins",
+    "personas",
+    "pipeline",
+    "bus",
+)
 """The tables that a config may have."""
 
-_NAMED_TABLES = ("providers", "plugins")
+_NAMED_TABLES = ("providers", "plugins", "personas")
 
 
 def dotted(path: KeyPath) -> str:

@@ -40,13 +40,15 @@ def config_schema(
     kernel: JsonSchema,
     sessions: JsonSchema,
     bus: JsonSchema,
+    pipeline: JsonSchema,
+    persona: JsonSchema,
 ) -> JsonSchema:
     """The JSON Schema (2020-12) of a config file in which exactly `components` can be used.
 
     Each of `components` has `plugin`, `component` (its name, or `None`), `kind` ("provider",
-    "middleware", "sessions", "shared", "dependencies" or "service") and `settings_schema`, which is
-    `None` where it takes no settings. `chat`, `kernel`, `sessions` and `bus` are the schemas of the
-    kernel's own keys.
+    "middleware", "sessions", "shared", "dependencies", "service" or "stage") and
+    `settings_schema`, which is `None` where it takes no settings. The others are the schemas of the
+    kernel's own tables.
     """
     writer = _Writer(list(components))
     properties = {
@@ -57,6 +59,12 @@ def config_schema(
         "sessions": writer.sessions(sessions),
         "plugins": writer.plugins(),
         "bus": writer.define("bus", bus),
+        "pipeline": writer.define("pipeline", pipeline),
+        "personas": {
+            "type": "object",
+            "description": "Who answers, each under a name of its own.",
+            "additionalProperties": writer.define("persona", persona),
+        },
     }
     return {
         "$schema": _DIALECT,

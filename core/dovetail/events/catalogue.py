@@ -42,6 +42,11 @@ _CONTEXT: dict[str, tuple[str, Any]] = {
     "agent_id": ("The agent at work; None if it is none.", None),
     "run_id": ("The turn in flight, as `Kernel.runs` knows it.", _ID),
 }
+_STAGE: dict[str, tuple[str, Any]] = {
+    **{key: value for key, value in _CONTEXT.items() if key != "run_id"},
+    "persona_id": ("Who answers; None without a persona.", "sage"),
+    "stage": ("`template`, `pre_response`, `post_response` or `post_response_ai`.", "template"),
+}
 _SESSION: dict[str, tuple[str, Any]] = {
     "session_id": ("The conversation.", "s-1"),
     "user_id": ("Whose it is; None if nobody said.", "ada"),
@@ -100,6 +105,21 @@ KINDS: tuple[EventKind, ...] = (
         usage=_USAGE,
         seconds=_SECONDS,
         first_chunk_seconds=_FIRST_CHUNK,
+        **_ERROR,
+    ),
+    _kind(
+        "stage_start",
+        "A stage of a turn begins, in which anything works.",
+        **_STAGE,
+        executors=("Who works in it, the first first.", ["modules"]),
+    ),
+    _kind(
+        "stage_complete",
+        "A stage of a turn has ended.",
+        **_STAGE,
+        seconds=_SECONDS,
+        failed=("Who failed, and was left out.", []),
+        prompt=("The system prompt after it; None after the answer.", "You are a sage."),
         **_ERROR,
     ),
     _kind("session_created", "A session was made.", **_SESSION),

@@ -79,6 +79,18 @@ class EventDispatcher:
         is: nobody changes it, now or later. Nothing that a provider raises is raised here. If the
         caller is cancelled, so is the provider at work, and those after it are not told.
         """
+        waiting = self.begin(event, data, metadata)
+        if waiting is not None:
+            await waiting
+
+    def begin(
+        self, event: str | Event, data: Any = None, metadata: Mapping[str, Any] | None = None
+    ) -> Awaitable[None] | None:
+        """As `dispatch`, for emitters that every microsecond matters to.
+
+        What is returned must be awaited at once; None says that no provider had to wait, and all
+        were told.
+        """
         plan = self._plans.get(event)  # an `Event` is never in it
         if plan is None:
             name = event.name if isinstance(event, Event) else event
@@ -88,12 +100,10 @@ class EventDispatcher:
                 if not plan.full:
                     event = name
         if not plan.handles:
-            return
+            return None
         if plan.full and not isinstance(event, Event):
             event = Event(event, data, metadata=metadata)
-        waiting = self._deliveries.begin(plan, event, data, self)
-        if waiting is not None:
-            await waiting
+        return self._deliveries.begin(plan, event, data, self)
 
     def close(self) -> None:
         """Let its timer go. Providers and their queues are not the dispatcher's."""

@@ -89,8 +89,12 @@ class Mailbox:
         else:
             self._take((event, current_context()))
 
-    async def drain(self, limit: float) -> int:
-        """Wait until all is delivered, at most `limit` seconds; how many events are left then."""
+    async def drain(self, limit: float | None = None) -> int:
+        """Wait until all is delivered; how many events are left then.
+
+        It waits at most `limit` seconds, `drain_timeout` unless given.
+        """
+        limit = self._options.drain_timeout if limit is None else limit
         if self._worker is not None and not self._worker.done():
             with suppress(TimeoutError):
                 async with asyncio.timeout(limit):
@@ -106,7 +110,7 @@ class Mailbox:
             return 0
         self._closed = True
         try:
-            lost = await self.drain(self._options.drain_timeout if limit is None else limit)
+            lost = await self.drain(limit)
         finally:
             await self._end_worker()
             self._items.clear()

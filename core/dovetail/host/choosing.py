@@ -26,6 +26,7 @@ _KINDS = {
     "session_stores": _Kind("a session store", "[sessions]"),
     "dependency_providers": _Kind("a dependency provider", "[plugins.ID]"),
     "services": _Kind("a service", "[plugins.ID]"),
+    "stage_executors": _Kind("a stage executor", "[plugins.ID]"),
     "shared": _Kind("what its components share", "[plugins.ID]"),
 }
 """How an operator calls what a hook gives, and its table."""

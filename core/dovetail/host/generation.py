@@ -18,12 +18,13 @@ from dovetail.chat.responses import ChatResponse
 from dovetail.chat.runs import current_run
 from dovetail.chat.telling import MODEL_COMPLETE, call_ended, embedding_ended
 from dovetail.config.nearest import nearest
-from dovetail.errors import InvalidResponse, ModelNotFound, PluginError
+from dovetail.errors import InvalidRequest, InvalidResponse, ModelNotFound, PluginError
 from dovetail.events.dispatcher import EventDispatcher
 from dovetail.events.provider import EventProvider
 from dovetail.events.registry import ProviderRegistry
 from dovetail.host.records import describe
 from dovetail.middleware import ChatCall, EmbedCall, Middleware, compose
+from dovetail.pipeline.pipeline import Pipeline
 from dovetail.refs import SoftRef
 
 if TYPE_CHECKING:
@@ -32,14 +33,15 @@ if TYPE_CHECKING:
     from dovetail.chat.answer import End
     from dovetail.chat.requests import EmbeddingRequest
     from dovetail.chat.responses import EmbeddingResponse, ModelInfo
-    from dovetail.config import Config, Entry
+    from dovetail.config import Entry
     from dovetail.container import DependencyProvider
     from dovetail.context import ExecutionContext
     from dovetail.host.lifecycle import Instance
-    from dovetail.host.options import ChatOptions, KernelOptions
+    from dovetail.host.reading import Reading
     from dovetail.host.records import Failure
     from dovetail.middleware import TurnCall
-    from dovetail.sessions.manager import SessionOptions
+    from dovetail.pipeline.executor import StageExecutor
+    from dovetail.pipeline.persona import Persona
 
 log = structlog.get_logger("dovetail")
 
@@ -54,17 +56,16 @@ class Generation:
 
     def __init__(
         self,
-        config: Config,
-        kernel: KernelOptions,
-        chat: ChatOptions,
-        sessions: SessionOptions,
+        reading: Reading,
         instances: Sequence[Instance],
         quarantined: Sequence[Failure],
     ) -> None:
-        self.config = config
-        self.kernel = kernel
-        self.chat = chat
-        self.sessions = sessions
+        self.reading = reading
+        self.config = reading.config
+        self.kernel = reading.kernel
+        self.chat = reading.chat
+        self.sessions = reading.sessions
+        self.personas = reading.personas
         self.instances = tuple(instances)
         self.quarantined = tuple(quarantined)
         self.users = 0
@@ -91,6 +92,13 @@ class Generation:
             for i in self.instances
             if i.planned.entry.kind == "dependencies"
         )
+        self.executors = tuple(
+            cast("StageExecutor", i.component)
+            for i in self.instances
+            if i.planned.entry.kind == "stage"
+        )
+        self.staged = bool(self.chat.persona) or not all(e.needs_persona for e in self.executors)
+        """Whether every turn has stages around its answer."""
         self.call_turn: Callable[[TurnCall], Awaitable[Answer]]
         self.call_chat: Callable[[ChatCall], Awaitable[Answer]]
         self.call_embed: Callable[[EmbedCall], Awaitable[EmbeddingResponse]]
@@ -103,6 +111,9 @@ class Generation:
         middleware = [cast("Middleware", i.component) for i in chosen]
         self.middleware = tuple(middleware)
         self.events = self._dispatcher()
+        self.pipeline = Pipeline(
+            self.executors, middleware, self.reading.pipeline, self.events, secrets=self.secrets
+        )
         present = {instance.planned.entry.name for instance in chosen}
         for entry in self.config.middleware:
             if entry.name not in present and not entry.optional:
@@ -165,6 +176,22 @@ class Generation:
         if not self.current and self.users == 0:
             self.events.close()
             self.retired.set()
+
+    def find_persona(self, name: str) -> tuple[str, Persona | None]:
+        """The persona of this name (empty: the config's default), with its name.
+
+        Raises:
+            InvalidRequest: there is none.
+        """
+        chosen = name or self.chat.persona
+        persona = self.personas.get(chosen)
+        if persona is None and chosen:
+            near = nearest(chosen, self.personas)
+            guess = f"; did you mean `{near}`?" if near else ""
+            names = ", ".join(f"`{known}`" for known in self.personas) or "none"
+            message = f"there is no persona `{chosen}` (personas: {names}){guess}"
+            raise InvalidRequest(message)
+        return chosen, persona
 
     async def models(self) -> list[ModelInfo]:
         """The models of every instance, as `instance/model`; asked all together."""
@@ -294,9 +321,9 @@ class Generation:
             raise
         first = time.monotonic()
 
-        async def tell(end: End) -> None:
+        def tell(end: End) -> Awaitable[None] | None:
             data = call_ended(call, began, first, end.response, end.error, self.secrets)
-            await self.events.dispatch(MODEL_COMPLETE, data)
+            return self.events.begin(MODEL_COMPLETE, data)
 
         answer.on_end(tell)
         return answer

@@ -161,6 +161,11 @@ class Host:
         await self.generation.events.dispatch("config_reloaded", asdict(report))
         return report
 
+    async def drain_events(self) -> None:
+        """Wait until what waits in event providers' queues is delivered, each within its limit."""
+        boxes = [i.mailbox for i in self._running if i.mailbox is not None]
+        await asyncio.gather(*(box.drain() for box in boxes))
+
     async def close(self) -> list[Failure]:
         """Stop everything, in reverse order; gives what failed to stop."""
         self._closed = True
@@ -203,10 +208,7 @@ class Host:
             log.warning(message)
         self._offer_services(instances)  # it may refuse, and then nothing has changed
         self._generation = Generation(
-            reading.config,
-            reading.kernel,
-            reading.chat,
-            reading.sessions,
+            reading,
             instances,
             [*quarantined, *absent],
         )
@@ -218,9 +220,7 @@ class Host:
     ) -> None:
         """Go on with other components under the same config."""
         self._offer_services(instances)
-        self._generation = Generation(
-            old.config, old.kernel, old.chat, old.sessions, instances, quarantined
-        )
+        self._generation = Generation(old.reading, instances, quarantined)
         self._retire(old)
 
     def _offer_services(self, instances: Sequence[Instance]) -> None:

@@ -23,6 +23,7 @@ from dovetail.host.importing import TookTooLong, call_in_thread, import_object
 from dovetail.host.parts import PART_HOOKS, check_parts, shared_of
 from dovetail.host.records import FailureStage, PluginRecord, PluginState, describe
 from dovetail.middleware import Middleware, check_middleware
+from dovetail.pipeline.executor import StageExecutor, check_executor
 from dovetail.services.service import ContextAwareService
 from dovetail.sessions.store import SessionStore
 
@@ -37,6 +38,7 @@ KINDS: dict[str, type[Component]] = {
     "session_stores": SessionStore,
     "dependency_providers": DependencyProvider,
     "services": ContextAwareService,
+    "stage_executors": StageExecutor,
 }
 """The hooks that give components, and what each must be."""
 
@@ -251,6 +253,8 @@ def check_component(cls: object, base: type[Component], hook: str) -> None:
         raise PluginError(message)
     if issubclass(cls, EventProvider):
         check_event_provider(cls)
+    if issubclass(cls, StageExecutor):
+        check_executor(cls)
     if issubclass(cls, Middleware):
         check_middleware(cls)
     _check_settings(cls, hook)

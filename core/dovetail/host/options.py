@@ -1,10 +1,15 @@
 """The kernel's own keys: `[kernel]` and `[chat]`."""
 
-from typing import Literal
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from dovetail.config.durations import Duration
+
+if TYPE_CHECKING:
+    from dovetail.chat.runs import ChatSessionManager
 
 
 class KernelOptions(BaseModel):
@@ -35,6 +40,26 @@ class KernelOptions(BaseModel):
     )
     max_turns: int = Field(default=10_000, ge=1, description="How many turns may be in flight.")
 
+    def limit(self, runs: ChatSessionManager) -> None:
+        """Have these limits hold for `runs`."""
+        runs.cancel_grace, runs.commit_timeout = self.cancel_grace, self.commit_timeout
+        runs.max_runs = self.max_turns
+
+
+class PipelineOptions(BaseModel):
+    """How the stages around the answer run, under `[pipeline]`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage_timeout: Duration = Field(
+        default=30.0, gt=0, description="How long one stage may take; what is not done then is out."
+    )
+    after: Literal["await", "background"] = Field(
+        default="await",
+        description="Whether a call returns when the stages after the answer are done (`await`) or "
+        "when the answer is there (`background`); the session's next turn waits for them.",
+    )
+
 
 class ChatOptions(BaseModel):
     """What a turn does unless the request says otherwise, under `[chat]`."""
@@ -46,6 +71,9 @@ class ChatOptions(BaseModel):
     )
     embedding_model: str = Field(
         default="", description='The model that embeds: "instance/model", or "instance".'
+    )
+    persona: str = Field(
+        default="", description="The persona that answers unless a request names one."
     )
     history_fit: Literal["drop", "summarise", "refuse"] = Field(
         default="drop",

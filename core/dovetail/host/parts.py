@@ -1,6 +1,7 @@
 """The components that act as soon as their plugin is loaded, and their settings in `[plugins.ID]`.
 
-A plugin's services and dependency providers act by themselves; so does what its components share.
+A plugin's services, stage executors and dependency providers act by themselves; so does what its
+components share.
 The one that is named like the plugin, or the only one that takes settings, has its settings in
 `[plugins.ID]` itself; each of the others has a table of its own in it, `[plugins.ID.NAME]`.
 """
@@ -25,6 +26,7 @@ PART_HOOKS: dict[str, Kind] = {
     "shared": "shared",
     "dependency_providers": "dependencies",
     "services": "service",
+    "stage_executors": "stage",
 }
 """What holds a plugin's parts in its record, in the order in which they are made."""
 

@@ -10,12 +10,16 @@ from pydantic import BaseModel
 from dovetail.config import read_entries
 from dovetail.config.validate import validate
 from dovetail.events.in_process import InProcessBusSettings
-from dovetail.host.options import ChatOptions, KernelOptions
+from dovetail.host.options import ChatOptions, KernelOptions, PipelineOptions
+from dovetail.host.personas import read_personas
 from dovetail.sessions.manager import SessionOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dovetail.config import Config, RawConfig
     from dovetail.errors import Problem
+    from dovetail.pipeline.persona import Persona
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -29,6 +33,8 @@ class Reading:
     chat: ChatOptions
     sessions: SessionOptions
     bus: InProcessBusSettings
+    pipeline: PipelineOptions
+    personas: Mapping[str, Persona]
     problems: tuple[Problem, ...]
 
 
@@ -46,4 +52,7 @@ def understand(raw: RawConfig) -> Reading:
     chat = options(ChatOptions, config.chat, "chat")
     sessions = options(SessionOptions, config.session_options, "sessions")
     bus = options(InProcessBusSettings, config.bus, "bus")
-    return Reading(config, kernel, chat, sessions, bus, tuple(problems))
+    pipeline = options(PipelineOptions, config.pipeline, "pipeline")
+    personas, mistakes = read_personas(raw, chat.persona)
+    problems += mistakes
+    return Reading(config, kernel, chat, sessions, bus, pipeline, personas, tuple(problems))

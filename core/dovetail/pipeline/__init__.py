@@ -1,0 +1,1 @@
+"""The five stages of a turn, and what works in them."""
