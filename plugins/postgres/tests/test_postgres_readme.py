@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dovetail import ChatMessage, Kernel
 from dovetail.testing import fake_plugin
-from dovetail_postgres import PostgresSettings
+from dovetail_postgres import PostgresModules, PostgresPool, PostgresSettings
 from plugins.postgres.tests.sayings import session
 
 if TYPE_CHECKING:
@@ -54,6 +54,11 @@ def test_its_table_lists_every_setting_with_its_default() -> None:
 
 
 async def test_its_table_lists_every_table(store: PostgresSessionStore, sql: Any) -> None:
+    modules = PostgresModules()
+    modules.shared = PostgresPool()
+    modules.shared.settings = store.settings
+    await modules.append("greeting", 1, "{}")
+    await modules.shared.stop()
     rows = await sql.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'dovetail'")
     assert set(table("What is kept where")) == {row[0] for row in rows}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dovetail import Kernel
 from dovetail.testing import FakeModel, fake_plugin
-from dovetail_sqlite import SqliteSettings
+from dovetail_sqlite import SqliteModules, SqliteSettings
 from plugins.sqlite.tests.samples import ask
 
 if TYPE_CHECKING:
@@ -59,6 +59,10 @@ async def test_its_tables_and_places_are_those_of_the_file(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     await talk(tmp_path)
+    modules = SqliteModules()
+    modules.settings = SqliteSettings()
+    await modules.append("greeting", 1, "{}")
+    await modules.stop()
     file = tmp_path / "dovetail.db"
     made = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
     assert sorted(name for (name,) in ask(file, made)) == sorted(

@@ -1,6 +1,7 @@
 """Sessions in PostgreSQL, for dovetail."""
 
-from dovetail import SessionStore, hookimpl
+from dovetail import ContextAwareService, SessionStore, hookimpl
+from dovetail_postgres.modules import PostgresModules as PostgresModules
 from dovetail_postgres.pool import PostgresPool as PostgresPool
 from dovetail_postgres.settings import PostgresSettings as PostgresSettings
 from dovetail_postgres.store import PostgresSessionStore as PostgresSessionStore
@@ -12,3 +13,9 @@ __version__ = "0.1.0"
 def session_stores() -> list[type[SessionStore]]:
     """The one store of this plugin."""
     return [PostgresSessionStore]
+
+
+@hookimpl
+def services() -> list[type[ContextAwareService]]:
+    """What plugin `modules` can keep modules in."""
+    return [PostgresModules]

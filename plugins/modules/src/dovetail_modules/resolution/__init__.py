@@ -1,0 +1,1 @@
+"""How the modules of a turn come to their texts."""
