@@ -29,6 +29,7 @@ SUBJECTS = (
     "listened",
     "scripted",
     "resolved",
+    "ingested",
 )
 
 

@@ -1,0 +1,3 @@
+"""The backend that needs no server: SQLite, and an index of vectors beside it."""
+
+from dovetail_vectorstore.embedded.backend import EmbeddedBackend as EmbeddedBackend

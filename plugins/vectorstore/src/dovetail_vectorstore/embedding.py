@@ -1,0 +1,116 @@
+"""Making vectors: in batches, so many at once, and a text that the model refuses alone."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from dovetail import (
+    EmbeddingProvider,
+    EmbeddingRequest,
+    ExecutionContext,
+    InvalidRequest,
+    ModelNotFound,
+    Named,
+    ProviderTimeout,
+    current_context,
+)
+from dovetail_vectorstore.preparing import unit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dovetail import SmartDependencyContainer
+    from dovetail_vectorstore.items import Vector
+    from dovetail_vectorstore.settings import VectorStoreSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """What a model made of texts."""
+
+    vectors: tuple[Vector | None, ...]
+    """One for each text, in order; None where the model refused it."""
+    model: str
+    """The model, in its provider's words; empty if it refused them all."""
+    refusals: tuple[str, ...] = ()
+    """Why, for each text; empty where there is a vector."""
+
+
+class Embedder:
+    """Asks the embedding model that the settings name, through the kernel's container.
+
+    So its calls pass the middleware, and retries are made there and nowhere else.
+    """
+
+    def __init__(
+        self,
+        settings: VectorStoreSettings,
+        container: SmartDependencyContainer | None,
+        provider: EmbeddingProvider | None = None,
+    ) -> None:
+        """`provider` is asked instead of the one that the container has."""
+        self._settings = settings
+        self._container = container
+        self._provider = provider
+        self._slots = asyncio.Semaphore(settings.concurrency)
+
+    @property
+    def absent(self) -> bool:
+        """Whether nobody makes vectors: a store without a kernel, which was given no model.
+
+        Its items are found by their words alone.
+        """
+        return self._container is None and self._provider is None
+
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        """A vector for each of `texts`, of which there are `batch_size` at most.
+
+        Raises:
+            ProviderError: the model cannot be asked now; one text's fault is in `refusals`.
+        """
+        async with self._slots:
+            return await self._embed(texts)
+
+    async def _embed(self, texts: Sequence[str]) -> Embedded:
+        try:
+            return await self._ask(texts)
+        except ModelNotFound:
+            raise
+        except InvalidRequest as error:
+            # One of them is too long, or not to its liking: halve them until it is alone.
+            if len(texts) == 1:
+                return Embedded((None,), "", (str(error),))
+        middle = len(texts) // 2
+        one, other = await self._embed(texts[:middle]), await self._embed(texts[middle:])
+        return Embedded(
+            one.vectors + other.vectors, one.model or other.model, one.refusals + other.refusals
+        )
+
+    async def _ask(self, texts: Sequence[str]) -> Embedded:
+        request = EmbeddingRequest(input=tuple(texts), dimensions=self._settings.dimensions)
+        limit = self._settings.embed_timeout
+        provider = self._provider or self._resolve()
+        context = current_context() or ExecutionContext()
+        try:
+            async with asyncio.timeout(limit):
+                response = await provider.embed(request, context)
+        except TimeoutError as error:
+            message = f"the embedding model did not answer within {limit:g} s (`embed_timeout`)"
+            raise ProviderTimeout(message) from error
+        model = response.model or str(self._settings.embedding_model or "")
+        vectors = tuple(unit(vector) for vector in response.embeddings)
+        return Embedded(vectors, model, ("",) * len(vectors))
+
+    def _resolve(self) -> EmbeddingProvider:
+        if self._container is None:
+            raise ModelNotFound("the vector store has no embedding model to ask")
+        wanted = self._settings.embedding_model
+        kind = (
+            EmbeddingProvider
+            if wanted is None
+            else Annotated[EmbeddingProvider, Named(str(wanted))]
+        )
+        found: EmbeddingProvider = self._container.resolve(kind)
+        return found
