@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +22,10 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def plain(text: str) -> str:
     """`text` without what could move a terminal's cursor."""
     return _CONTROLS.sub("", text)
+
+
+TRACE = "dovetail-trace"
+"""The id and the instance by which `--trace` is known to the kernel."""
 
 
 class Screen:
@@ -131,10 +136,10 @@ def answer(
 
 def show_prompts(kernel: SyncKernel) -> None:
     """With `--trace`, show the prompts of the turn that has ended."""
-    from dovetail.cli.trace import PLUGIN, Trace
-
-    trace = kernel.kernel.generation.providers.get(PLUGIN)
-    if isinstance(trace, Trace):
+    trace: Any = None
+    with suppress(DovetailError):  # a kernel that has been closed meanwhile has none to show
+        trace = kernel.kernel.generation.providers.get(TRACE)
+    if trace is not None:
         trace.show_prompts()
 
 

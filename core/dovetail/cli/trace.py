@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from dovetail import EventProvider, hookimpl
-from dovetail.cli.answering import plain
+from dovetail.cli.answering import TRACE, plain
 
-PLUGIN = "dovetail-trace"
+PLUGIN = TRACE
 """The id under which the command registers this for itself."""
 LONGEST_PROMPT = 4000
 """Characters of a prompt that are shown."""
