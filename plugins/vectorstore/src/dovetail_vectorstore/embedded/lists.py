@@ -181,13 +181,13 @@ def _nearest(vectors: Floats, centres: Floats) -> npt.NDArray[np.intp]:
 def _probes(lists: Lists) -> int:
     """How many lists have to be looked at for `RECALL`.
 
-    Half of the samples are vectors that are there; the others lie between two of them, as a
-    question may lie between passages.
+    Half of the samples are vectors that are there; the others lie on the way from one to another,
+    as a question may lie beside the passage that answers it.
     """
     random = np.random.default_rng(1)
     one, other = random.choice(len(lists), (2, SAMPLES))
     queries = lists.vectors[one].copy()
-    queries[::2] += lists.vectors[other[::2]]
+    queries[::2] += lists.vectors[other[::2]] / 2
     where = np.zeros((SAMPLES, 0), np.intp)
     scores = np.zeros((SAMPLES, 0), np.float32)
     for start in range(0, len(lists), AT_ONCE):
