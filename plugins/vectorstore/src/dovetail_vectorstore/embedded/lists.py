@@ -26,6 +26,8 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 TRAINED_ON = 40
 """How many vectors a centre is made of; more make it no better."""
 ROUNDS = 8
+ENOUGH = 1.4
+"""How many times as many lists may be wanted before other centres are made: twice the vectors."""
 AT_ONCE = 4096
 """How many vectors are compared with all centres at once: some megabytes."""
 SAMPLES = 200
@@ -124,7 +126,7 @@ def top(scores: Floats, limit: int) -> npt.NDArray[np.intp]:
 
 def build(numbers: Numbers, owners: Codes, vectors: Floats, trained: Lists | None = None) -> Lists:
     """Lists of these vectors; with the centres of `trained` if they are still enough."""
-    if trained is not None and len(trained.centres) * 2 >= wanted_lists(len(numbers)):
+    if trained is not None and len(trained.centres) * ENOUGH >= wanted_lists(len(numbers)):
         centres, probes = trained.centres, trained.probes
     else:
         centres, probes = _train(vectors), 0
