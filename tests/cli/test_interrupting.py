@@ -231,6 +231,31 @@ def providers():
     assert (done.returncode, done.stdout, done.stderr) == (0, b"all is said\n", b"")
 
 
+def test_where_python_drops_exceptions_it_comes_again() -> None:
+    code = """
+import os, signal, sys, threading
+from dovetail.cli.interrupts import run_interruptible
+
+class Last:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(1000):
+            pass
+
+def work():
+    Last()
+    threading.Event().wait(20)
+    return 0
+
+signal.signal(2, signal.default_int_handler)
+sys.exit(run_interruptible(work))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, timeout=50, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, b"dovetail: interrupted\n")
+
+
 def test_in_a_conversation_it_leads_back_to_the_prompt(
     parrot: Distributions, terminal: Start
 ) -> None:

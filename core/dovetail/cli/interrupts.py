@@ -19,6 +19,7 @@ from contextlib import suppress
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from sys import UnraisableHookArgs
     from types import FrameType
     from typing import NoReturn
 
@@ -31,6 +32,8 @@ class _Interrupts:
     """Whether the next Ctrl-C stops in good order."""
     stopping = False
     """Whether the last one is still being obeyed."""
+    lost = False
+    """Whether one was raised where Python drops exceptions, and is to be sent again."""
     happened = False
 
 
@@ -115,20 +118,38 @@ def _watch() -> None:
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     signal.signal(signal.SIGURG, lambda _number, _frame: None)
     main = threading.get_ident()
+    others = sys.unraisablehook
 
-    def look() -> None:
-        while True:
-            limit = SLOW if _state.stopping else None
-            if not select.select([reader], [], [], limit)[0]:
-                if _state.stopping:
-                    _state.stopping = False
-                    _write("stopping takes longer; Ctrl-C again ends it at once")
-            elif signal.SIGINT in os.read(reader, 16):
-                for _ in range(2):  # the first may come just before the main thread goes to wait
-                    signal.pthread_kill(main, signal.SIGURG)
-                    time.sleep(0.05)
+    def look_at_dropped(dropped: UnraisableHookArgs) -> None:
+        # A weak reference's callback and `__del__` run wherever the last reference goes.
+        if dropped.exc_type is KeyboardInterrupt and _state.stopping:
+            _state.lost = True
+            os.write(writer, b"\0")
+        else:
+            others(dropped)
 
-    threading.Thread(target=look, name="dovetail-interrupts", daemon=True).start()
+    sys.unraisablehook = look_at_dropped
+
+    threading.Thread(
+        target=_look, args=(reader, main), name="dovetail-interrupts", daemon=True
+    ).start()
+
+
+def _look(reader: int, main: int) -> None:
+    while True:
+        limit = SLOW if _state.stopping else None
+        if _state.lost:
+            time.sleep(0.05)  # until the main thread has left what drops exceptions
+            _state.lost, _state.armed = False, True
+            signal.pthread_kill(main, signal.SIGINT)
+        elif not select.select([reader], [], [], limit)[0]:
+            if _state.stopping:
+                _state.stopping = False
+                _write("stopping takes longer; Ctrl-C again ends it at once")
+        elif signal.SIGINT in os.read(reader, 16):
+            for _ in range(2):  # the first may come just before the main thread goes to wait
+                signal.pthread_kill(main, signal.SIGURG)
+                time.sleep(0.05)
 
 
 def _write(line: str) -> None:

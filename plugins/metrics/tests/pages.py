@@ -53,7 +53,7 @@ def provider_of(kernel: Kernel, name: str = "metrics") -> MetricsProvider:
 
 
 async def get(url: str, method: str = "GET", accept: str = "*/*") -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=50) as client:
         return await client.request(method, url, headers={"Accept": accept})
 
 
