@@ -55,6 +55,9 @@ class Embeds(EmbeddingProvider):
     ) -> EmbeddingResponse:
         return EmbeddingResponse(embeddings=tuple((1.0,) for _ in request.input))
 
+    async def token_counter(self, model: str = "") -> Callable[[str], int] | None:
+        return len if model == "letters" else None
+
 
 ASKED = ChatRequest(messages=(ChatMessage.user("hi"),))
 
@@ -88,6 +91,9 @@ async def test_an_embedding_model_is_had_too() -> None:
     async with kernel_of(One, Embeds) as kernel:
         model = kernel.container.resolve(EmbeddingProvider)
         assert (await model.embed(EmbeddingRequest(input=("a",)))).embeddings == ((1.0,),)
+        assert await model.token_counter() is None
+        letters = kernel.container.resolve(Annotated[EmbeddingProvider, Named("embeds/letters")])
+        assert await letters.token_counter() is len
 
 
 async def test_a_name_or_tag_that_nothing_has_is_refused() -> None:

@@ -10,7 +10,7 @@ from dovetail.chat.chunks import chunks_of
 from dovetail.component import Component
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from dovetail.chat.chunks import StreamingChunk
     from dovetail.chat.requests import ChatRequest, EmbeddingRequest
@@ -68,6 +68,13 @@ class EmbeddingProvider(Provider, ABC):
         self, request: EmbeddingRequest, context: ExecutionContext
     ) -> EmbeddingResponse:
         """One vector for each text of `request.input`, in order."""
+
+    async def token_counter(self, model: str = "") -> Callable[[str], int] | None:
+        """What says how many tokens a text has for `model`; None if that needs a server.
+
+        It is called in any thread and thousands of times, also after the provider was stopped.
+        """
+        return None
 
 
 def overrides(component: Component, base: type[Component], method: str) -> bool:

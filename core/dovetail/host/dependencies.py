@@ -232,6 +232,12 @@ class BoundEmbeddingProvider(_Bound, EmbeddingProvider):
         with self._held() as generation:
             return await generation.call_embed(EmbedCall(request, _in(context), self.instance))
 
+    async def token_counter(self, model: str = "") -> Callable[[str], int] | None:
+        """What says how many tokens a text has; None if the instance cannot."""
+        with self._held() as generation:
+            _, provider, _ = generation.find_embedding(self.instance)
+            return await provider.token_counter(model or self._model)
+
 
 def _in(context: ExecutionContext | None) -> ExecutionContext:
     return context or current_context() or ExecutionContext()

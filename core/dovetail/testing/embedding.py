@@ -154,6 +154,24 @@ class EmbeddingProviderContract(ComponentContract):
         again = EmbeddingResponse.model_validate_json(response.model_dump_json())
         assert again == response, "the answer changes on its way through JSON"
 
+    async def test_tokens_are_counted_in_any_thread(self, kernel: Kernel) -> None:
+        """What `token_counter` gives counts in another thread: whole numbers, more for more text.
+
+        Mend: give a plain function that shares nothing which changes, or None.
+        """
+        async with self.in_time("no counter came"):
+            count = await self.find(kernel).token_counter(self._model(kernel))
+        if count is None:
+            return
+        text = TEXTS[0]
+        once, tenfold, none = await asyncio.to_thread(
+            lambda: [count(text), count(text * 10), count("")]
+        )
+        assert [type(once), type(tenfold), type(none)] == [int] * 3, "a count is no whole number"
+        assert tenfold > once > none >= 0, (
+            f"{once} tokens once, {tenfold} ten times, {none} for none"
+        )
+
     def _model(self, kernel: Kernel) -> str:
         return kernel.generation.chat.embedding_model.partition("/")[2]
 

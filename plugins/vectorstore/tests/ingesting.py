@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dovetail import EmbeddingRequest, ExecutionContext
+    from dovetail_vectorstore.tokens import TokenCounter
 
 SHARED = Scope.shared()
 
@@ -36,6 +37,10 @@ class Embeddings(FakeModel):
         """What the next calls raise; None lets one through."""
         self.refuses = ""
         """A word that no text may have."""
+        self.counter: TokenCounter | None = None
+
+    async def token_counter(self, model: str = "") -> TokenCounter | None:
+        return self.counter
 
     async def embed(
         self, request: EmbeddingRequest, context: ExecutionContext

@@ -320,9 +320,16 @@ async def test_progress_grows_to_the_end(tmp_path: Path) -> None:
     assert len(set(done)) > 5
 
 
-async def test_the_tokens_can_be_those_of_a_model(shelf: Library, tmp_path: Path) -> None:
+async def test_the_tokens_can_be_those_of_a_host(shelf: Library, tmp_path: Path) -> None:
     write(tmp_path, {"a.md": LONG})
     shelf.ingestion.count = len
+    await shelf.ingestion.add(["a.md"], scope=SHARED, base=tmp_path)
+    assert max(map(len, await shelf.texts())) <= 256
+
+
+async def test_the_tokens_are_those_of_the_embedding_model(shelf: Library, tmp_path: Path) -> None:
+    write(tmp_path, {"a.md": LONG})
+    shelf.model.counter = len
     await shelf.ingestion.add(["a.md"], scope=SHARED, base=tmp_path)
     assert max(map(len, await shelf.texts())) <= 256
 

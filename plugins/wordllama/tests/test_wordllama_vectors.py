@@ -63,6 +63,19 @@ async def test_vectors_are_those_of_wordllama_itself(
         assert answer.usage.prompt_tokens == len(own.tokenize(text)[0].ids)
 
 
+async def test_tokens_are_counted_as_they_are_embedded(
+    provider: WordLlama, context: ExecutionContext
+) -> None:
+    count = await provider.token_counter()
+    assert count is not None
+    for text in TEXTS:
+        answer = await provider.embed(EmbeddingRequest(input=(text,)), context)
+        assert answer.usage is not None
+        assert answer.usage.prompt_tokens == count(text)
+    assert count("half \ud800 of a pair") > 0
+    assert await provider.token_counter("another") is None
+
+
 async def test_similar_texts_are_nearer_than_others(
     provider: WordLlama, context: ExecutionContext
 ) -> None:

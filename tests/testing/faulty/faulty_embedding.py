@@ -74,6 +74,11 @@ class NotJson(FakeModel):
         return response.model_copy(update={"extras": {"tags": {1, 2}}})
 
 
+class SameForAll(FakeModel):
+    async def token_counter(self, model=""):
+        return lambda _text: 7
+
+
 class _Contract(Breaks, EmbeddingProviderContract):
     faulty: type[FakeModel] = FakeModel
 
@@ -129,6 +134,11 @@ class TestMixing(_Contract):
 class TestBadName(_Contract):
     faulty = BadName
     breaks = ("test_an_unknown_model_is_not_found_or_answered",)
+
+
+class TestSameForAll(_Contract):
+    faulty = SameForAll
+    breaks = ("test_tokens_are_counted_in_any_thread",)
 
 
 class TestNotJson(_Contract):

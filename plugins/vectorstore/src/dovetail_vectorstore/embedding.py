@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dovetail import SmartDependencyContainer
     from dovetail_vectorstore.items import Vector
     from dovetail_vectorstore.settings import VectorStoreSettings
+    from dovetail_vectorstore.tokens import TokenCounter
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,15 @@ class Embedder:
         """
         async with self._slots:
             return await self._embed(texts)
+
+    async def token_counter(self) -> TokenCounter | None:
+        """What says how many tokens a text has for the model; None if nobody here can."""
+        if self.absent:
+            return None
+        try:
+            return await (self._provider or self._resolve()).token_counter()
+        except ModelNotFound:
+            return None  # who embeds will say so, if anything is to be embedded
 
     async def _embed(self, texts: Sequence[str]) -> Embedded:
         try:

@@ -26,7 +26,7 @@ class Ingestion(ContextAwareService):
     """Reads files, cuts them into chunks and keeps these in the vector store.
 
     Its settings stand in `[plugins.vectorstore.ingestion]`. `count` says how many tokens a text
-    has; set it where the embedding model can tell, in place of the estimate.
+    has: unless a host sets it, the embedding model if it can tell, or else an estimate.
     """
 
     name = "ingestion"
@@ -36,7 +36,7 @@ class Ingestion(ContextAwareService):
     def __init__(self, dependency_container: SmartDependencyContainer | None = None) -> None:
         super().__init__(dependency_container)
         self.settings = IngestionSettings()
-        self.count: TokenCounter = estimate_tokens
+        self.count: TokenCounter | None = None
 
     async def add(
         self,
@@ -68,7 +68,8 @@ class Ingestion(ContextAwareService):
         left_out = (*self.settings.exclude, *exclude)
         found = await asyncio.to_thread(lambda: list(walk(tops, root, left_out)))
         target = Target(self._store(), check_scope(scope), collection)
-        intake = Intake(target, self.settings, self.count, progress)
+        count = self.count or await self.shared.embedder.token_counter() or estimate_tokens
+        intake = Intake(target, self.settings, count, progress)
         await intake.run(found)
         if prune:
             await intake.prune(tops, root)

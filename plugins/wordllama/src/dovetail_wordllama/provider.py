@@ -97,6 +97,10 @@ class WordLlama(EmbeddingProvider):
             usage=Usage(prompt_tokens=pool.tokens, total_tokens=pool.tokens),
         )
 
+    async def token_counter(self, model: str = "") -> Callable[[str], int] | None:
+        """The package's own tokenizer; None for another model, or while there are no weights."""
+        return self._weights.count if self._weights and model in ("", MODEL) else None
+
     async def models(self) -> Sequence[ModelInfo]:
         """The one model of the package."""
         widths = ", ".join(map(str, DIMENSIONS))

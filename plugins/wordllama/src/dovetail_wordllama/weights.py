@@ -59,6 +59,10 @@ class Weights:
         encoded = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         return [encoding.ids for encoding in encoded]
 
+    def count(self, text: str) -> int:
+        """How many tokens `text` has; half of a surrogate pair counts as any other character."""
+        return len(self.tokens([text.encode(errors="replace").decode()])[0])
+
     def total(self, tokens: list[int]) -> NDArray[np.float32]:
         """The sum of the tokens' vectors."""
         total: NDArray[np.float32] = self._table[tokens].sum(axis=0)
