@@ -26,7 +26,6 @@ from dovetail import (
 )
 from dovetail.testing import fake_plugin
 from dovetail_vectorstore import Hit, Item, Scope, Stored
-from dovetail_vectorstore.errors import VectorStoreError
 from dovetail_vectorstore.keywords import keywords
 from dovetail_vectorstore.knowledge import MARK, MISSING
 from dovetail_vectorstore.passages import passages, place_of
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from dovetail import Turn
+    from dovetail import SmartDependencyContainer, Turn
     from dovetail_vectorstore import Retrieval
 
 TEMPLATE = "Known:\n@knowledge\nAnswer from it."
@@ -255,7 +254,7 @@ def scripts_plugin() -> types.ModuleType:
 
     class Specs:
         @hookspec
-        def script_functions(self) -> list[Any]:
+        def script_functions(self, container: SmartDependencyContainer) -> list[Any]:
             """Functions."""
             return []
 
@@ -268,7 +267,7 @@ def scripts_plugin() -> types.ModuleType:
 
 
 def function_of(kernel: Kernel) -> Callable[..., Any]:
-    ((_, (function,)),) = kernel.collect("script_functions")
+    ((_, (function,)),) = kernel.collect("script_functions", container=kernel.container)
     found: Callable[..., Any] = function
     return found
 
@@ -282,8 +281,6 @@ async def test_a_script_can_search(model: Embeddings) -> None:
         with use_context(ExecutionContext(user_id="ada")):
             (found,) = await search("oak", 5)
     assert (found["text"], found["source"], found["place"]) == ("Oak of Ada.", "0.md", "0.md")
-    with pytest.raises(VectorStoreError, match="no vector store runs"):
-        await search("oak")
 
 
 async def test_a_script_searches_while_the_config_is_reloaded(
@@ -311,11 +308,11 @@ async def test_a_script_searches_while_the_config_is_reloaded(
         assert len(await function_of(kernel)("oak")) == 2
 
 
-async def test_a_script_does_not_get_another_kernels_documents(model: Embeddings) -> None:
-    async with kernel_with(model, scripts_plugin()) as one, kernel_with(Embeddings()):
+async def test_a_script_gets_its_own_kernels_documents(model: Embeddings) -> None:
+    async with kernel_with(model, scripts_plugin()) as one, kernel_with(Embeddings()) as other:
         await store(one, "Oak.")
-        with pytest.raises(VectorStoreError, match="several kernels"):
-            await function_of(one)("oak")
+        await store(other, "Oak of another kernel.")
+        assert [found["text"] for found in await function_of(one)("oak")] == ["Oak."]
 
 
 SOURCES = [{"use": "vectorstore:sources", "limit": 1}]

@@ -40,15 +40,15 @@ class Offered:
         except (DependencyNotFound, KernelClosed):
             return _NONE
         if self._generation() is not generation:
-            self._functions = _collected(kernel)
+            self._functions = _collected(kernel, container)
             self._generation = weakref.ref(generation)
         return self._functions
 
 
-def _collected(kernel: Kernel) -> Mapping[str, Bound]:
+def _collected(kernel: Kernel, container: SmartDependencyContainer) -> Mapping[str, Bound]:
     found: dict[str, Bound] = {}
     owner = dict.fromkeys(BUILT_IN, "scripts")
-    for plugin_id, functions in kernel.collect("script_functions"):
+    for plugin_id, functions in kernel.collect("script_functions", container=container):
         for function in functions:
             bound = Bound(function)
             bound.function.prepare()

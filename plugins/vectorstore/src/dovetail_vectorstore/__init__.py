@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from dovetail import ContextAwareService, EventProvider, Middleware, StageExecutor, hookimpl
+from dovetail import (
+    ContextAwareService,
+    EventProvider,
+    Middleware,
+    SmartDependencyContainer,
+    StageExecutor,
+    hookimpl,
+)
 from dovetail_vectorstore.backend import MadeWith as MadeWith
 from dovetail_vectorstore.backend import VectorBackend as VectorBackend
 from dovetail_vectorstore.backend import Where as Where
@@ -20,7 +27,7 @@ from dovetail_vectorstore.provider import VectorStoreProvider as VectorStoreProv
 from dovetail_vectorstore.retrieval import Retrieval as Retrieval
 from dovetail_vectorstore.retrieval_settings import RetrievalSettings as RetrievalSettings
 from dovetail_vectorstore.scope import Scope as Scope
-from dovetail_vectorstore.scripting import search_knowledge as search_knowledge
+from dovetail_vectorstore.scripting import KnowledgeOfScripts
 from dovetail_vectorstore.settings import VectorStoreSettings as VectorStoreSettings
 from dovetail_vectorstore.sources import Sources
 from dovetail_vectorstore.store import VectorStore as VectorStore
@@ -60,6 +67,6 @@ def modules() -> list[dict[str, Any]]:
 
 
 @hookimpl(optionalhook=True)
-def script_functions() -> list[Any]:
+def script_functions(container: SmartDependencyContainer) -> list[Any]:
     """`search_knowledge`, for plugin `scripts`."""
-    return [search_knowledge]
+    return [KnowledgeOfScripts(container).search_knowledge]

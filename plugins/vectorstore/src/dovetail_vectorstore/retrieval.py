@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
 DEEPER = 4
 """How many times as many passages of each ranking are looked at as are wanted of both."""
 
-_live: list[tuple[asyncio.AbstractEventLoop, Retrieval]] = []
-"""The services that run, each in its loop: a function for scripts is told nothing of its kernel."""
-
 
 class Retrieval(ContextAwareService):
     """Finds passages for a question. Its settings stand in `[plugins.vectorstore.retrieval]`."""
@@ -36,14 +32,6 @@ class Retrieval(ContextAwareService):
     def __init__(self, dependency_container: SmartDependencyContainer | None = None) -> None:
         super().__init__(dependency_container)
         self.settings = RetrievalSettings()
-
-    async def start(self) -> None:
-        """Be there for scripts."""
-        _live.append((asyncio.get_running_loop(), self))
-
-    async def stop(self) -> None:
-        """Be there no more."""
-        _live[:] = [(loop, one) for loop, one in _live if one is not self]
 
     async def find(self, question: str, *, scope: Scope, limit: int = 0) -> list[Hit]:
         """The passages that fit `question` best, the best first; `limit` is the settings' own.
@@ -93,16 +81,6 @@ class Retrieval(ContextAwareService):
         meant = await search(question, mode="vector", limit=deep, threshold=threshold)
         said = await search(words, mode="text", limit=deep)
         return fuse([meant, said], limit)
-
-
-def running() -> list[Retrieval]:
-    """The services that run in this event loop, the latest of each kernel.
-
-    After a reload the one before runs on, as long as a turn has it.
-    """
-    here = asyncio.get_running_loop()
-    latest = {id(one.dependency_container): one for loop, one in _live if loop is here}
-    return list(latest.values())
 
 
 def described(hit: Hit) -> dict[str, Any]:

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dovetail import ExecutionContext, current_context
-from dovetail_vectorstore.errors import VectorStoreError
-from dovetail_vectorstore.retrieval import described, running
+from dovetail import ExecutionContext, ServiceRegistry, current_context
+from dovetail_vectorstore.retrieval import Retrieval, described
 from dovetail_vectorstore.scope import Scope
+
+if TYPE_CHECKING:
+    from dovetail import SmartDependencyContainer
 
 MOST = 50
 
 
-async def search_knowledge(query: str, limit: int = 5) -> list[dict[str, Any]]:
-    """The passages that fit `query` best: dictionaries with text, source, place, score, metadata.
+class KnowledgeOfScripts:
+    """The documents of one kernel, for its scripts."""
 
-    It finds what the script's turn may find: its user's and what is shared. At most 50.
+    def __init__(self, container: SmartDependencyContainer) -> None:
+        self._container = container
 
-    Raises:
-        VectorStoreError: there is no vector store, or no telling which.
-    """
-    services = running()
-    if len(services) != 1:
-        which = "several kernels with one run" if services else "no vector store runs"
-        raise VectorStoreError(f"search_knowledge: {which} in this event loop")
-    scope = Scope.of(current_context() or ExecutionContext())
-    hits = await services[0].find(query, scope=scope, limit=max(1, min(limit, MOST)))
-    return [described(hit) for hit in hits]
+    async def search_knowledge(self, query: str, limit: int = 5) -> list[dict[str, Any]]:
+        """The passages that fit `query` best: their text, source, place, score and metadata.
+
+        It finds what the script's turn may find: its user's and what is shared. At most 50.
+
+        Raises:
+            ServiceNotFound: the kernel runs without a vector store.
+        """
+        retrieval: Retrieval = self._container.resolve(ServiceRegistry).get("retrieval")
+        scope = Scope.of(current_context() or ExecutionContext())
+        hits = await retrieval.find(query, scope=scope, limit=max(1, min(limit, MOST)))
+        return [described(hit) for hit in hits]
