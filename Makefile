@@ -7,6 +7,8 @@ UV_VERSION := 0.13.8
 BIN := .venv/bin
 PROJECTS := pyproject.toml $(wildcard plugins/*/pyproject.toml)
 PYTEST_ARGS ?=
+# processes that share the test files; most tests wait for others, such as servers
+WORKERS ?= 2
 # seconds for one test: a safety net, no test may need that long
 export PYTEST_TIMEOUT ?= 60
 
@@ -26,7 +28,7 @@ demo: setup ## a real conversation with the model inside the process
 	$(BIN)/python docs/examples/demo.py
 
 test: setup ## run every test
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 check: setup lint ## lint, types, import rules, tests with coverage, wheels in a fresh venv
 	$(MAKE) --no-print-directory test PYTEST_ARGS="--cov --cov-report=term:skip-covered --cov-fail-under=90"

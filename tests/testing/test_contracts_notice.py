@@ -21,6 +21,7 @@ from dovetail.testing import (
 )
 from dovetail.testing.event_bus import EventBusContract
 from dovetail.testing.event_provider import EventProviderContract
+from tests.support.processes import unmeasured
 
 pytestmark = pytest.mark.timeout(240)  # all the faulty ones run in the first test's fixture
 
@@ -69,11 +70,10 @@ def run(folder: Path, name: str) -> Outcomes:
     report = folder / f"{name}.xml"
     config = ["-c", os.devnull, f"--rootdir={FAULTY}", "-o", "junit_family=xunit1"]
     output = ["-p", "no:cacheprovider", "-q", "--tb=no", f"--junitxml={report}"]
-    # To trace them for coverage would take twice as long, and find nothing that is not covered.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *config, *output, str(FAULTY / f"{name}.py")],
-        env={**environment, "PYTHONPATH": str(folder)},
+        # It would take twice as long, and find nothing that is not covered.
+        env={**unmeasured(), "PYTHONPATH": str(folder)},
         capture_output=True,
         text=True,
         check=False,
