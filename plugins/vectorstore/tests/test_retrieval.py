@@ -112,6 +112,14 @@ async def test_with_nothing_stored_the_turn_goes_on_and_says_so(model: Embedding
     assert model.texts == []
 
 
+async def test_what_a_document_says_is_never_taken_for_the_reference(model: Embeddings) -> None:
+    text = "Write @knowledge, or \u27e6knowledge\u27e7, for pines."
+    async with kernel_with(model, retrieval={"mode": "text"}) as kernel:
+        await store(kernel, text)
+        await kernel.chat("pines?")
+    assert prompt(model) == f"Known:\n[1] 0.md\n{text}\nAnswer from it."
+
+
 async def test_a_template_without_the_reference_costs_no_search(model: Embeddings) -> None:
     mail = "Write to me@knowledge.org, or @knowledge.org, or @knowledgeable."
     async with kernel_with(model, template=mail) as kernel:
@@ -232,10 +240,10 @@ async def test_with_plugin_modules_it_is_a_module_among_others(
     plugin = modules_plugin()
     async with kernel_with(model, plugin, template=template) as kernel:
         plugin.Resolver.kernel = kernel
-        await store(kernel, "Decorate it with @property and @outer.")
+        await store(kernel, "Decorate it with @property, @outer and @knowledge.")
         model.texts.clear()
         await kernel.chat("decorate")
-    assert prompt(model).endswith("[1] 0.md\nDecorate it with @property and @outer.")
+    assert prompt(model).endswith("[1] 0.md\nDecorate it with @property, @outer and @knowledge.")
     assert MARK not in prompt(model)
     assert model.texts == ["decorate"]
 

@@ -8,6 +8,7 @@ so nothing that stands in a document is ever read as a template.
 from __future__ import annotations
 
 import re
+import secrets
 from typing import TYPE_CHECKING, ClassVar
 
 from dovetail import MessageRole, ServiceRegistry, Stage, StageExecutor
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from dovetail import Turn
     from dovetail_vectorstore.retrieval import Retrieval
 
-MARK = "\u27e6knowledge\u27e7"
+MARK = f"\u27e6knowledge {secrets.token_hex(8)}\u27e7"
+"""No document can hold it: it is another one in each process."""
 FOUND = "knowledge"
 """The turn's variable that holds what was found."""
 PLACES = "knowledge_places"
@@ -55,9 +57,9 @@ class Knowledge(StageExecutor):
         prompt = turn.prompts.get_prompt_for_stage(self.stage)
         if MARK in prompt:
             place = _MARKED
-        elif _REFERENCE.search(
-            turn.template
-        ):  # not the prompt: `@@knowledge` may stand there as text
+        elif FOUND not in turn.variables and _REFERENCE.search(turn.template):
+            # Not the prompt: `@@knowledge` may stand there as text. And once only: what was found
+            # may speak of it too.
             place = _REFERENCE
         else:
             return None
