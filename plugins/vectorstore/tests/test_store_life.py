@@ -138,6 +138,21 @@ async def test_few_of_one_owner_are_found_among_many_of_another(tmp_path: Path) 
         assert len(few) == 200
 
 
+async def test_a_new_owner_is_not_found_by_others_before_the_index_knows_of_him(
+    tmp_path: Path,
+) -> None:
+    backend = EmbeddedBackend(str(tmp_path / "store"), synchronous="normal")
+    await backend.open()
+    await backend.put("c", [row("a", [1, 0], scope=ADA), row("b", [1, 0], scope=BOB)], model="m")
+    # The moment between what is kept and what the index is told cannot be met from outside.
+    shelf = backend._shelves["c"]  # noqa: SLF001 - as above
+    shelf.owners = set(sorted(shelf.owners)[:1])
+    for scope in (ADA, BOB):
+        hits = await backend.near("c", axis(0, 2), Where(scope), 9)
+        assert {hit.item.owner for hit in hits} <= {scope.owner}
+    await backend.close()
+
+
 async def test_searches_go_on_while_lists_are_made(tmp_path: Path) -> None:
     items = _cloud()
     async with open_store(in_folder(tmp_path / "store")) as store:

@@ -86,18 +86,18 @@ def near(
         if shelf.owners <= owners:
             owners = None
     if where.filters is None:
-        return _hits(connection, index.search(vector, limit, owners))
+        return _hits(connection, index.search(vector, limit, owners), where)
     # Usually enough of the nearest pass; if not, those that do are found first.
     depth = 4 * limit + _SPARE
     candidates = index.search(vector, depth, owners)
-    hits = [h for h in _hits(connection, candidates) if passes(h.item, where.filters)]
+    hits = [h for h in _hits(connection, candidates, where) if passes(h.item, where.filters)]
     if len(hits) >= limit or len(candidates) < depth:
         return hits[:limit]
     import numpy as np
 
     text, values = choosing(connection, shelf.code, where.filters)
     numbers = np.array([row[0] for row in connection.execute(text, values)], np.int64)
-    return _hits(connection, index.search(vector, limit, owners, numbers))
+    return _hits(connection, index.search(vector, limit, owners, numbers), where)
 
 
 def matching(
@@ -128,7 +128,7 @@ def _matching(
         f"WHERE w.words MATCH ? AND {chosen.text} ORDER BY w.rank LIMIT ?",
         (query, *chosen.values, limit),
     ).fetchall()
-    return _hits(connection, rows)
+    return _hits(connection, rows, where)
 
 
 def by_ids(
@@ -181,14 +181,24 @@ def _select(connection: sqlite3.Connection, chosen: Chosen, rest: str) -> list[S
     return [stored_of(row) for row in rows]
 
 
-def _hits(connection: sqlite3.Connection, found: Sequence[tuple[int, float]]) -> list[Hit]:
-    """The items of these numbers with their scores; one that has just been removed is left out."""
+def _hits(
+    connection: sqlite3.Connection, found: Sequence[tuple[int, float]], where: Where
+) -> list[Hit]:
+    """The items of these numbers with their scores; one that has just been removed is left out.
+
+    So is one that the scope does not see: the index may be a moment behind the database, or before
+    it, and a new owner's vector may be in it whom the search did not know of.
+    """
     rows = connection.execute(
         f"SELECT i.n, {COLUMNS} FROM {JOINED} WHERE i.n IN (SELECT value FROM json_each(?))",
         (numbers_in(number for number, _ in found),),
     )
     items = {number: stored_of(row) for number, *row in rows}
-    return [Hit(items[number], score) for number, score in found if number in items]
+    return [
+        Hit(items[number], score)
+        for number, score in found
+        if number in items and where.scope.may_see(items[number].owner)
+    ]
 
 
 def _query(connection: sqlite3.Connection, text: str) -> str:
