@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dovetail_vectorstore.errors import WrongModel
+from dovetail_vectorstore.items import Row
+from dovetail_vectorstore.scope import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dovetail_vectorstore.filters import Filter
-    from dovetail_vectorstore.items import Collection, Hit, Row, Source, Stats, Stored, Vector
-    from dovetail_vectorstore.scope import Scope
+    from dovetail_vectorstore.items import Collection, Hit, Source, Stats, Stored, Vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,21 @@ class VectorBackend(ABC):
     async def clear_vectors(self, collection: str, model: str) -> None:
         """Forget every vector, and the dimension: the texts stay, and wait to be embedded."""
 
+    async def give_vectors(self, collection: str, rows: Sequence[Row], *, model: str) -> int:
+        """Give items that are there with the same text the vectors of `rows`; how many.
+
+        What was deleted or changed since somebody read it is left as it is. Override it where
+        that can be looked at and put in one step, with nothing in between.
+
+        Raises:
+            WrongModel: as `put`.
+        """
+        ids = [row.item.id for row in rows]
+        found = unchanged(rows, await self.get(collection, ids, Scope.everyone()))
+        if found:
+            await self.put(collection, found, model=model)
+        return len(found)
+
     @abstractmethod
     async def rebuild(self, collection: str) -> int:
         """Make its index again from what is kept; how many vectors are in it."""
@@ -137,6 +153,16 @@ class VectorBackend(ABC):
     @abstractmethod
     async def stats(self, collection: str) -> Stats | None:
         """What is known of it; None if there is no such collection."""
+
+
+def unchanged(rows: Sequence[Row], there: Sequence[Stored]) -> list[Row]:
+    """Those of `rows` whose text is `there`, with what is known of them by now, for backends."""
+    known = {item.key: item for item in there}
+    return [
+        Row(item, row.vector)
+        for row in rows
+        if (item := known.get(row.item.key)) and item.content_hash == row.item.content_hash
+    ]
 
 
 def check_made_with(

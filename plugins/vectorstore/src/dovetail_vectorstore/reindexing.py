@@ -55,9 +55,8 @@ async def reindex(
         after = page[-1].key
         answer = await embedder.embed([item.text for item in page])
         rows = [Row(i, v) for i, v in zip(page, answer.vectors, strict=True) if v is not None]
-        await backend.put(collection, rows, model=answer.model)
+        embedded += await backend.give_vectors(collection, rows, model=answer.model)
         refused += [(i, why) for i, why in zip(page, answer.refusals, strict=True) if why]
-        embedded += len(rows)
         if progress is not None:
             progress(embedded + len(refused), described.pending)
     return Reindexed(embedded, tuple(refused), await backend.rebuild(collection))

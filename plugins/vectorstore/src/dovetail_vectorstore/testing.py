@@ -308,6 +308,24 @@ class VectorBackendContract:
         assert [hit.item for hit in found] == pending[:1]
         assert await backend.made_with("docs") == MadeWith("other", 2)
 
+    async def test_vectors_are_given_to_what_is_still_there(self, backend: VectorBackend) -> None:
+        """What was deleted or changed since it was read is left as it is."""
+        read = [row(name, item_id=name) for name in ("kept", "gone", "changed", "told")]
+        await backend.put("docs", read, model="")
+        await backend.delete("docs", Where(ADA), ids=["gone"])
+        other = [row("other", item_id="changed"), row("told", item_id="told", metadata={"p": 1})]
+        await backend.put("docs", other, model="")
+        made = [Row(one.item, unit(axis(0))) for one in read]
+        assert await backend.give_vectors("docs", made, model="m") == 2
+        assert await backend.give_vectors("none", made, model="m") == 0
+        assert await backend.made_with("none") is None
+        near = await backend.near("docs", unit(axis(0)), Where(ADA), 9)
+        assert sorted(texts_of(near)) == ["kept", "told"]
+        (told,) = await backend.get("docs", ["told"], ADA)
+        assert told.metadata == {"p": 1}
+        pending = await backend.page("docs", Where(ADA), pending=True)
+        assert [item.text for item in pending] == ["other"]
+
     async def test_pages_give_every_item_once(self, backend: VectorBackend) -> None:
         """In an order that stays the same while others are put and deleted."""
         rows = [row(f"t{n}", scope=(ADA, BOB)[n % 2], item_id=f"{n}") for n in range(25)]

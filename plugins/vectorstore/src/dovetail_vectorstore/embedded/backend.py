@@ -13,6 +13,7 @@ from dovetail_vectorstore.backend import (
     VectorBackend,
     Where,
     check_made_with,
+    unchanged,
     wrong_model,
 )
 from dovetail_vectorstore.embedded import queries
@@ -23,6 +24,7 @@ from dovetail_vectorstore.embedded.shelf import Shelf
 from dovetail_vectorstore.embedded.writing import Changes, put
 from dovetail_vectorstore.errors import WrongModel
 from dovetail_vectorstore.items import Collection, Stats
+from dovetail_vectorstore.scope import Scope
 
 if TYPE_CHECKING:
     import sqlite3
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
     from dovetail_vectorstore.embedded.index import Index
     from dovetail_vectorstore.items import Hit, Row, Source, Stored, Vector
-    from dovetail_vectorstore.scope import Scope
 
 MEANWHILE, AT_THE_END = 0.5, 0.0
 """By which part the lists must differ from those in the file for them to be saved."""
@@ -224,6 +225,22 @@ class EmbeddedBackend(VectorBackend):
                 shelf.file.unlink(missing_ok=True)
 
         await self._database.write(work, kept)
+
+    async def give_vectors(self, collection: str, rows: Sequence[Row], *, model: str) -> int:
+        """As the interface says, in one transaction."""
+
+        def work(connection: sqlite3.Connection) -> Changes | None:
+            shelf = self._shelves.get(collection)
+            if shelf is None:
+                return None
+            ids = [row.item.id for row in rows]
+            there = queries.by_ids(connection, shelf, ids, Where(Scope.everyone()))
+            found = unchanged(rows, there)
+            made = check_made_with(collection, shelf.made, model, found)
+            return put(connection, shelf, made, found)
+
+        changes = await self._database.write(work, self._changed)
+        return 0 if changes is None else len(changes.rows)
 
     async def rebuild(self, collection: str) -> int:
         """Make the indexes of vectors and of words again from what is kept."""
