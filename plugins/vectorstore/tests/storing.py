@@ -35,10 +35,20 @@ class Embeddings(FakeModel):
         self.at_once = self.most_at_once = 0
         self.away_after: int | None = None
         """After how many batches it is out of reach."""
+        self.asked = 0
+        self.broken: dict[str, tuple[float, ...]] = {}
+        """What it makes of these texts in place of a vector."""
+        self.loses = 0
+        """How many vectors it leaves out of each answer."""
+        self.widths: tuple[int, ...] = ()
+        """The dimensions that it may be asked for, if it cannot make all."""
 
     async def embed(
         self, request: EmbeddingRequest, context: ExecutionContext
     ) -> EmbeddingResponse:
+        self.asked += 1
+        if self.widths and request.dimensions not in (None, *self.widths):
+            raise InvalidRequest(f"it makes no vectors of {request.dimensions} dimensions")
         if self.away_after is not None and len(self.batches) >= self.away_after:
             raise ProviderUnavailable("it is away")
         if any("refused" in text for text in request.input):
@@ -50,7 +60,10 @@ class Embeddings(FakeModel):
             for _ in range(5):
                 await asyncio.sleep(0)
             asked = request.model_copy(update={"dimensions": self.dimensions, "model": self.model})
-            return await super().embed(asked, context)
+            answer = await super().embed(asked, context)
+            made = zip(request.input, answer.embeddings, strict=True)
+            kept = tuple(self.broken.get(text, vector) for text, vector in made)
+            return answer.model_copy(update={"embeddings": kept[: len(kept) - self.loses]})
         finally:
             self.at_once -= 1
 

@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 from dovetail_vectorstore import Item, VectorStoreSettings, Where, open_store
 from dovetail_vectorstore.embedded import EmbeddedBackend
 from dovetail_vectorstore.errors import StoreDamaged, StoreFull, StoreInUse, VectorStoreError
+from dovetail_vectorstore.preparing import unit
 from dovetail_vectorstore.testing import axis, row
 from plugins.vectorstore.tests.storing import ADA, BOB, Embeddings, in_folder
 
@@ -148,7 +149,7 @@ async def test_a_new_owner_is_not_found_by_others_before_the_index_knows_of_him(
     shelf = backend._shelves["c"]  # noqa: SLF001 - as above
     shelf.owners = set(sorted(shelf.owners)[:1])
     for scope in (ADA, BOB):
-        hits = await backend.near("c", axis(0, 2), Where(scope), 9)
+        hits = await backend.near("c", unit(axis(0, 2)), Where(scope), 9)
         assert {hit.item.owner for hit in hits} <= {scope.owner}
     await backend.close()
 

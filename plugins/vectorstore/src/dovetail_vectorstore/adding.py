@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
@@ -46,7 +46,8 @@ class _Text:
     index: int
     item: Item
     kept: Stored
-    new: bool
+    counted: str
+    """As what: `added`, `updated` or `unchanged`."""
 
 
 class Adding:
@@ -73,8 +74,10 @@ class Adding:
         self._ids: list[str | None] = []
         self._known: dict[str, Stored] = {}
         """What is there of those ids that were met so far, or is about to be."""
+        self._waiting: set[str] = set()
+        """The ids of those that are embedded now, or were refused: it may not come to be there."""
         self._refused: list[Refused] = []
-        self._added = self._updated = self._unchanged = 0
+        self._counts = Counter[str]()
 
     async def run(self, items: Sequence[Item], progress: Progress | None) -> Added:
         """Keep `items`; as `VectorStore.add` says."""
@@ -102,8 +105,14 @@ class Adding:
                 task.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
         self._refused.sort(key=lambda refused: refused.index)
-        ids = tuple(self._ids)
-        return Added(ids, self._added, self._updated, self._unchanged, tuple(self._refused))
+        counts = self._counts
+        return Added(
+            tuple(self._ids),
+            counts["added"],
+            counts["updated"],
+            counts["unchanged"],
+            tuple(self._refused),
+        )
 
     def _batches(self, items: Sequence[Item]) -> Iterator[Sequence[tuple[int, Item]]]:
         """The items with their places: those to embed as many as the model is given at once."""
@@ -149,37 +158,42 @@ class Adding:
             self._ids[index] = kept.id
             there = self._known.get(kept.id)
             self._known[kept.id] = kept
-            if there is None:
-                self._added += 1
-            elif vector is None and _same(there, kept):
-                self._unchanged += 1
-                continue
-            else:
-                self._updated += 1
-            if there is not None and there.content_hash == kept.content_hash:
-                rows.append(Row(replace(kept, added=there.added), vector))
-            elif vector is not None or self._embedder.absent:
+            counted = "added" if there is None else "updated"
+            if there is not None and vector is None and _same(there, kept):
+                counted = "unchanged"
+            self._counts[counted] += 1
+            if kept.id not in self._waiting:
+                if counted == "unchanged":
+                    continue
+                if there is not None and there.content_hash == kept.content_hash:
+                    rows.append(Row(replace(kept, added=there.added), vector))
+                    continue
+            if vector is not None or self._embedder.absent:
                 rows.append(Row(kept, vector))
             else:
-                texts.append(_Text(index, item, kept, new=there is None))
+                self._waiting.add(kept.id)
+                texts.append(_Text(index, item, kept, counted))
         return rows, texts
 
     async def _fill(self, size: int, rows: list[Row], texts: list[_Text]) -> _Batch:
         """All that is to be kept of a batch."""
         if not texts:
             return _Batch(size, rows)
-        embedded = await self._embedder.embed([text.kept.text for text in texts])
-        for text, vector, refusal in zip(texts, embedded.vectors, embedded.refusals, strict=True):
+        each = list(dict.fromkeys(text.kept.text for text in texts))
+        embedded = await self._embedder.embed(each)
+        pairs = zip(embedded.vectors, embedded.refusals, strict=True)
+        answers = dict(zip(each, pairs, strict=True))
+        for text in texts:
+            vector, refusal = answers[text.kept.text]
             if vector is not None:
                 rows.append(Row(text.kept, vector))
+                self._waiting.discard(text.kept.id)
                 continue
-            index, item = text.index, text.item
-            self._refused.append(Refused(index, item, f"the embedding model refuses it: {refusal}"))
-            self._ids[index] = None
-            if text.new:
-                self._added -= 1
-            else:
-                self._updated -= 1  # what was there before stays
+            # What was there before stays.
+            why = f"the embedding model refuses it: {refusal}"
+            self._refused.append(Refused(text.index, text.item, why))
+            self._ids[text.index] = None
+            self._counts[text.counted] -= 1
         return _Batch(size, rows, embedded.model)
 
     def _checked(self, vector: Vector) -> Vector:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,11 +12,13 @@ from dovetail import (
     EmbeddingRequest,
     ExecutionContext,
     InvalidRequest,
+    InvalidResponse,
     ModelNotFound,
     Named,
     ProviderTimeout,
     current_context,
 )
+from dovetail_vectorstore.errors import ItemRefused
 from dovetail_vectorstore.preparing import unit
 
 if TYPE_CHECKING:
@@ -25,6 +28,10 @@ if TYPE_CHECKING:
     from dovetail_vectorstore.items import Vector
     from dovetail_vectorstore.settings import VectorStoreSettings
     from dovetail_vectorstore.tokens import TokenCounter
+
+
+HARMLESS = "text"
+"""What a model is asked for that has refused all until now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,8 @@ class Embedder:
         self._container = container
         self._provider = provider
         self._slots = asyncio.Semaphore(settings.concurrency)
+        self._works = False
+        """Whether it has made a vector yet: then it is a text's fault if it is refused."""
 
     @property
     def absent(self) -> bool:
@@ -91,12 +100,22 @@ class Embedder:
         except InvalidRequest as error:
             # One of them is too long, or not to its liking: halve them until it is alone.
             if len(texts) == 1:
+                await self._check_works()
                 return Embedded((None,), "", (str(error),))
         middle = len(texts) // 2
         one, other = await self._embed(texts[:middle]), await self._embed(texts[middle:])
         return Embedded(
             one.vectors + other.vectors, one.model or other.model, one.refusals + other.refusals
         )
+
+    async def _check_works(self) -> None:
+        """Ask for a vector of a text that nobody could refuse, unless it has made one yet.
+
+        Raises:
+            InvalidRequest: it is the request that is refused, such as for its `dimensions`.
+        """
+        if not self._works:
+            await self._ask([HARMLESS])
 
     async def _ask(self, texts: Sequence[str]) -> Embedded:
         request = EmbeddingRequest(input=tuple(texts), dimensions=self._settings.dimensions)
@@ -110,8 +129,11 @@ class Embedder:
             message = f"the embedding model did not answer within {limit:g} s (`embed_timeout`)"
             raise ProviderTimeout(message) from error
         model = response.model or str(self._settings.embedding_model or "")
-        vectors = tuple(unit(vector) for vector in response.embeddings)
-        return Embedded(vectors, model, ("",) * len(vectors))
+        if len(response.embeddings) != len(texts):
+            message = f"it gave {len(response.embeddings)} vectors for {len(texts)} texts"
+            raise InvalidResponse(message, model=model)
+        self._works = True
+        return _checked(response.embeddings, model)
 
     def _resolve(self) -> EmbeddingProvider:
         if self._container is None:
@@ -124,3 +146,23 @@ class Embedder:
         )
         found: EmbeddingProvider = self._container.resolve(kind)
         return found
+
+
+def _checked(given: Sequence[Sequence[float]], model: str) -> Embedded:
+    """The vectors that can be compared; of several lengths, those of the one that most have."""
+    vectors: list[Vector | None] = []
+    refusals: list[str] = []
+    for one in given:
+        try:
+            vectors.append(unit(one))
+            refusals.append("")
+        except ItemRefused as error:
+            vectors.append(None)
+            refusals.append(str(error))
+    sizes = Counter(len(vector) for vector in vectors if vector is not None)
+    usual = max(sizes, key=lambda size: sizes[size], default=0)
+    for place, vector in enumerate(vectors):
+        if vector is not None and len(vector) != usual:
+            vectors[place] = None
+            refusals[place] = f"its vector has {len(vector)} numbers, and others have {usual}"
+    return Embedded(tuple(vectors), model, tuple(refusals))
