@@ -217,6 +217,21 @@ def test_a_document_can_be_named_from_where_one_is(
     run("add", "docs")
     assert run("delete", "./docs/joints/").stdout == "1 document removed\n"
     assert run("delete", str(folder / "docs" / "oak.md")).stdout == "1 document removed\n"
+    assert "none is stored" in run("delete", "", code=1).stderr
+    assert run("delete", ".").stdout == "1 document removed\n"
+
+
+def test_a_document_stands_on_a_line_of_the_list_whatever_its_name(run: Run, folder: Path) -> None:
+    write(folder, {"notes/a\nb  9.md": "words"})
+    run("add", "notes")
+    assert run("list").stdout.splitlines()[1:] == ["notes/a b  9.md  1"]
+
+
+@pytest.mark.parametrize("command", ["reindex", "stats"])
+def test_a_collection_that_is_not_there_is_named(run: Run, folder: Path, command: str) -> None:
+    run("add", "docs")
+    done = run(command, "document", code=1)
+    assert "no collection `document`; there are: documents" in done.stderr
 
 
 def test_a_config_without_the_store_says_what_to_write(run: Run, folder: Path) -> None:

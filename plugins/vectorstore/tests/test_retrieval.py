@@ -373,6 +373,7 @@ def hit(text: str, source: str = "a.md", **metadata: Any) -> Hit:
         ({"headings": ["A", "B"], "line": 3, "end_line": 9}, 'a.md, "A > B", lines 3 to 9'),
         ({"page": 2}, "a.md, page 2"),
         ({"page": 2, "end_page": 3}, "a.md, pages 2 to 3"),
+        ({"headings": 5, "page": "2\n[2] b.md"}, "a.md, page 2 [2] b.md"),
     ],
 )
 def test_a_place_is_said_in_words(metadata: dict[str, Any], place: str) -> None:

@@ -20,9 +20,10 @@ from dovetail_vectorstore.cli_opening import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from dovetail_vectorstore.ingested import State
+    from dovetail_vectorstore.items import Collection
 
 HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
@@ -185,6 +186,7 @@ def delete(
 def reindex(*, collection: str, everything: bool, config: str | None, as_json: bool) -> None:
     """Embed what COLLECTION holds with the model that the config names now; of all users."""
     with opened(config) as (kernel, plugin), _bar() as progress:
+        _check_there(collection, kernel.call(plugin.store.collections()))
         done = kernel.call(
             plugin.store.reindex(
                 collection,
@@ -211,6 +213,7 @@ def stats(*, collection: str, config: str | None, as_json: bool) -> None:
     """Show what is known of the collections, or of one."""
     with opened(config) as (kernel, plugin):
         known = kernel.call(plugin.store.collections())
+        _check_there(collection, known)
         names = [collection] if collection else [one.name for one in known]
         found = [one for name in names if (one := kernel.call(plugin.store.stats(name)))]
     if as_json:
@@ -219,6 +222,13 @@ def stats(*, collection: str, config: str | None, as_json: bool) -> None:
         out.show_stats(found)
     else:
         click.echo("nothing is stored; put something in: dovetail knowledge add PATH", err=True)
+
+
+def _check_there(name: str, known: Sequence[Collection]) -> None:
+    names = [collection.name for collection in known]
+    if name and name not in names:
+        there = ", ".join(map(out.on_a_line, names)) or "none"
+        raise click.ClickException(f"there is no collection `{name}`; there are: {there}")
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 
 from dovetail_vectorstore.ingested import State
 from dovetail_vectorstore.passages import body_of, place_of_hit
+from dovetail_vectorstore.walking import is_in, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -36,6 +36,11 @@ def clean(text: str) -> str:
     return _CONTROLS.sub("", text)
 
 
+def on_a_line(text: str) -> str:
+    """The same where it is a name: one that holds line breaks is no two of them."""
+    return clean(" ".join(text.splitlines()))
+
+
 def count_of(number: int, what: str) -> str:
     """`1 document`, `2 documents`."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
@@ -43,16 +48,17 @@ def count_of(number: int, what: str) -> str:
 
 def show_table(rows: Sequence[Sequence[str]]) -> None:
     """Columns; the first row is their heads."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = (clean(cell).ljust(width) for cell, width in zip(row, widths, strict=True))
+    lines = [[on_a_line(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         click.echo("  ".join(cells).rstrip())
 
 
 def show_ingested(result: Ingested) -> None:
     """What came of `add`: what failed on stderr, numbers on stdout."""
     for failed in result.failed:
-        click.echo(f"{clean(failed.source)}: {clean(failed.reason)}", err=True)
+        click.echo(f"{on_a_line(failed.source)}: {clean(failed.reason)}", err=True)
     numbers = {
         "added": len(result.added),
         "changed": len(result.changed),
@@ -121,8 +127,9 @@ def state_of(done: int, total: int) -> State:
 def is_meant(source: str, names: Iterable[str]) -> bool:
     """Whether one of `names` is the document's, or its folder's, as written here or in the list."""
     for name in names:
-        here = os.path.relpath(name)
-        for meant in {name.rstrip("/"), Path(here).as_posix()}:
-            if source == meant or source.startswith(f"{meant}/"):
-                return True
+        meant = [name.rstrip("/") or name]
+        if name:  # who stored something without a source finds it by no name at all
+            meant.append(source_of(Path(name), Path()))
+        if any(is_in(source, top) for top in meant):
+            return True
     return False

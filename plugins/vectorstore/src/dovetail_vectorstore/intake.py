@@ -12,7 +12,7 @@ from dovetail_vectorstore.documents import UnreadableDocument
 from dovetail_vectorstore.ingested import Failed, Ingested, State
 from dovetail_vectorstore.ledger import Ledger, document_hash, items_of, of_source, stale
 from dovetail_vectorstore.readers import read_document
-from dovetail_vectorstore.walking import File, gone, read_file, source_of
+from dovetail_vectorstore.walking import File, gone, is_in, read_file, source_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dovetail_vectorstore.tokens import TokenCounter
 
 TOGETHER = 256
-"""Chunks from which on the documents that were read are kept."""
+"""Chunks, or documents, from which on those that were read are kept."""
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ class _Document:
     file: File
     hash: str = ""
     items: list[Item] = field(default_factory=list)
-    """None if it is there already."""
+    """Empty if it is there already."""
     failed: str = ""
 
     @property
@@ -81,19 +81,21 @@ class Intake:
         self._found = frozenset(one.source for one in found if isinstance(one, File))
         self._total = sum(one.size for one in found if isinstance(one, File))
         group: list[_Document] = []
+        chunks = 0
         async with aclosing(self._documents(found)) as documents:
             async for document in documents:
                 group.append(document)
-                if sum(len(one.items) for one in group) >= TOGETHER:
+                chunks += len(document.items)
+                if max(chunks, len(group)) >= TOGETHER:
                     await self._keep(group)
-                    group = []
+                    group, chunks = [], 0
         await self._keep(group)
 
     async def prune(self, tops: Iterable[Path], root: Path) -> None:
         """Remove what is there of `tops` and has no file any more; after `run`."""
-        below = [source_of(top, root).rstrip("/") for top in tops]
+        below = [source_of(top, root) for top in tops]
         for source in sorted(self._ledger.sources - self._found):
-            asked = any(b in {".", source} or source.startswith(f"{b}/") for b in below)
+            asked = any(is_in(source, top) for top in below)
             if asked and gone(root / source):
                 await self._target.delete(of_source(source))
                 self.result.removed.append(source)

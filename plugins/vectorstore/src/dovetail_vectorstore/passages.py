@@ -33,13 +33,13 @@ WORTH = 16
 def place_of(source: str, metadata: Mapping[str, Any]) -> str:
     """Where a passage stands: `docs/plugins.md, "The module", lines 6 to 44`."""
     parts = [source or "unknown"]
-    if headings := metadata.get("headings"):
-        parts.append(f'"{" > ".join(map(str, headings))}"')
+    if headings := _headings(metadata):
+        parts.append(f'"{headings}"')
     for one, many, end in (("page", "pages", "end_page"), ("line", "lines", "end_line")):
         first, last = metadata.get(one), metadata.get(end)
         if first is not None:
-            parts.append(f"{one} {first}" if last in {None, first} else f"{many} {first} to {last}")
-    return ", ".join(parts)
+            parts.append(f"{one} {first}" if last in (None, first) else f"{many} {first} to {last}")
+    return " ".join(", ".join(parts).splitlines())  # names of files may hold anything
 
 
 def place_of_hit(hit: Hit) -> str:
@@ -50,9 +50,14 @@ def place_of_hit(hit: Hit) -> str:
 
 def body_of(text: str, metadata: Mapping[str, Any]) -> str:
     """A passage without the headings that stand above it in the store."""
+    headings = _headings(metadata)
+    return text.removeprefix(f"{headings}\n\n") if headings else text
+
+
+def _headings(metadata: Mapping[str, Any]) -> str:
+    """The headings above a passage; who stored it may have written anything there."""
     headings = metadata.get("headings")
-    path = " > ".join(map(str, headings)) + "\n\n" if headings else ""
-    return text.removeprefix(path)
+    return " > ".join(map(str, headings)) if isinstance(headings, (list, tuple)) else ""
 
 
 def passages(hits: Iterable[Hit], budget: int, count: TokenCounter = estimate_tokens) -> Passages:

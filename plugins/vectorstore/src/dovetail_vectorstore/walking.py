@@ -21,6 +21,9 @@ LEFT_OUT = ("__pycache__", "node_modules", "site-packages", "venv", "*.egg-info"
 """Folders that nobody wrote by hand; so are those whose names begin with a dot."""
 
 
+_TWICE = "another file has the same name but for bytes that are no text: rename one of the two"
+
+
 @dataclass(frozen=True, slots=True)
 class File:
     """A file to read."""
@@ -45,21 +48,32 @@ def source_of(path: Path, base: Path) -> str:
         return whole.as_posix()
 
 
+def is_in(source: str, top: str) -> bool:
+    """Whether a document is `top` or stands in it, both as they are called in the store."""
+    if top == ".":  # what is elsewhere is called by its whole path
+        return not PurePath(source).is_absolute()
+    return source == top or (bool(top) and source.startswith(f"{top.rstrip('/')}/"))
+
+
 def walk(paths: Iterable[Path], base: Path, exclude: Iterable[str]) -> Iterator[File | Failed]:
     """The files among `paths`, and those in folders among them that some reader knows, each once.
 
     A file that is named is always given. Links to folders are not followed, as they can lead round
     in circles; hidden files and folders are left out.
     """
-    patterns = tuple(exclude)
-    seen: set[str] = set()
+    patterns = tuple(pattern.rstrip("/") for pattern in exclude)
+    seen: dict[str, str] = {}
     for path in paths:
         top = base / path
         found = _folder(top, base, patterns) if top.is_dir() else _file(top, base)
         for one in found:
-            if one.source not in seen:
-                seen.add(one.source)
+            where = os.path.abspath(one.path) if isinstance(one, File) else ""  # noqa: PTH100 - as above
+            before = seen.get(one.source)
+            if before is None:
+                seen[one.source] = where
                 yield one
+            elif before and where and before != where:
+                yield Failed(one.source, _TWICE)
 
 
 def read_file(file: File, largest: int) -> bytes:
@@ -110,7 +124,7 @@ def _folder(top: Path, base: Path, patterns: tuple[str, ...]) -> Iterator[File |
 def _wanted(path: Path, base: Path, patterns: tuple[str, ...]) -> bool:
     source = source_of(path, base)
     return not path.name.startswith(".") and not any(
-        fnmatch(path.name, pattern) or fnmatch(source, pattern.rstrip("/")) for pattern in patterns
+        fnmatch(path.name, pattern) or fnmatch(source, pattern) for pattern in patterns
     )
 
 
