@@ -138,7 +138,6 @@ async def test_what_was_told_twice_is_kept_once() -> None:
         {"output": "part", "finish_reason": "error"},
         {"output": "part", "error": "ProviderError"},
         {"output": None},
-        {"input": "x" * 9000, "output": "cut off"},
         {},
     ],
 )
@@ -153,6 +152,30 @@ async def test_a_long_answer_is_cut() -> None:
     await provider.store_output({"input": "Why?", "output": "y" * 50_000})
     stored = await provider.get_stored_data()
     assert stored == "y" * (8000 - len("Why?\n\n"))
+
+
+@pytest.mark.parametrize(("answer", "kept"), [("Because.", "Because."), ("y" * 50_000, "y" * 4000)])
+async def test_a_long_question_leaves_room_for_its_answer(answer: str, kept: str) -> None:
+    provider = VectorStoreProvider("test://")
+    await provider.store_output({"input": "why " * 10_000, "output": answer})
+    assert await provider.get_stored_data() == kept
+
+
+@pytest.mark.parametrize("remembered", ["session", "user"])
+async def test_a_session_is_forgotten_whatever_is_remembered_by_now(
+    remembered: str, tmp_path: Path
+) -> None:
+    store: dict[str, Any] = {"backend": "embedded", "path": str(tmp_path / "store")}
+    async with _kernel(Embeddings(), {"remember": remembered}, **store) as kernel:
+        for session in ("s", None):
+            turn = {"output": f"of {session}", "user_id": "ada", "session_id": session}
+            await kernel.publish("agent_complete", turn)
+    async with _kernel(Embeddings(), {}, **store) as kernel:
+        for session in ("s", None):
+            deleted = {"session_id": session, "user_id": "ada"}
+            await kernel.publish("session_deleted", deleted)
+        kept = await _drained(kernel)
+        assert [item.text for item in await kept.page(scope=EVERYBODY)] == ["of None"]
 
 
 async def test_documents_are_removed_by_id_and_by_source() -> None:
@@ -189,6 +212,8 @@ async def test_a_bad_document_is_named_and_the_rest_is_kept() -> None:
         ("knowledge_delete", {"shared": True}, VectorStoreError),
         ("knowledge_delete", {"ids": ["a"]}, ScopeError),
         ("knowledge_delete", "a", VectorStoreError),
+        ("knowledge_delete", {"sources": 5, "shared": True}, VectorStoreError),
+        ("knowledge_delete", {"ids": b"a", "shared": True}, VectorStoreError),
     ],
 )
 async def test_what_an_event_must_say_is_asked_for(

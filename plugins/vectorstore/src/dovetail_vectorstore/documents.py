@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from dovetail import DovetailError
 
@@ -49,6 +50,18 @@ class Chunk:
             return self.body
         path = " > ".join(self.headings)
         return f"{path}\n\n{self.body}" if self.body else path
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """Where it stands in its document, as metadata."""
+        known = {
+            "headings": list(self.headings),
+            "line": self.line,
+            "end_line": self.end_line,
+            "page": self.page,
+            "end_page": self.end_page,
+        }
+        return {key: value for key, value in known.items() if value not in (None, [])}
 
 
 def heading_of(text: str) -> str:

@@ -87,14 +87,4 @@ class Ledger:
 
 
 def _metadata(chunk: Chunk, document: str, part: int, parts: int) -> dict[str, Any]:
-    known = {
-        "document": document,
-        "part": part,
-        "parts": parts,
-        "headings": list(chunk.headings),
-        "line": chunk.line,
-        "end_line": chunk.end_line,
-        "page": chunk.page,
-        "end_page": chunk.end_page,
-    }
-    return {key: value for key, value in known.items() if value not in (None, [])}
+    return {"document": document, "part": part, "parts": parts, **chunk.place}

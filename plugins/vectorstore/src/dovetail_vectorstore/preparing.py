@@ -47,8 +47,13 @@ def stored(item: Item, owner: str) -> Stored:
             raise ItemRefused(f"its {name} has {len(value)} characters, of {LONGEST_NAME} at most")
     text, source = clean(item.text), clean(item.source)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    made = hashlib.sha256(f"{len(source)}:{source}{text}".encode()).hexdigest()[:32]
-    return Stored(clean(item.id) or made, text, source, _metadata(item.metadata), owner, digest)
+    made = clean(item.id) or id_of(source, text)
+    return Stored(made, text, source, _metadata(item.metadata), owner, digest)
+
+
+def id_of(source: str, text: str) -> str:
+    """The id of what was given none."""
+    return hashlib.sha256(f"{len(source)}:{source}{text}".encode()).hexdigest()[:32]
 
 
 def unit(vector: Sequence[float] | Vector) -> Vector:

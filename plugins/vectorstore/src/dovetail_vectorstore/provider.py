@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -15,6 +15,7 @@ from dovetail_vectorstore.provider_settings import VectorStoreProviderSettings
 from dovetail_vectorstore.scope import Scope
 from dovetail_vectorstore.settings import VectorStoreSettings
 from dovetail_vectorstore.store import VectorStore
+from dovetail_vectorstore.updating import Place
 from dovetail_vectorstore.vault import Vault
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("dovetail")
 
 IN_MEMORY = "test://"
+GAP = "\n\n"
 _UNTOLD = ("error", "cancelled")
 """Finish reasons of answers that are not worth remembering."""
 
@@ -100,11 +102,11 @@ class VectorStoreProvider(EventProvider):
         failed = data.get("error") or data.get("finish_reason") in _UNTOLD
         if self.settings.remember == "off" or failed or not isinstance(output, str):
             return None
-        asked = data.get("input")
-        asked = f"{asked.strip()}\n\n" if isinstance(asked, str) and asked.strip() else ""
-        text = f"{asked}{output}"[: self.settings.max_length]
-        if not output.strip() or len(asked) >= len(text):
+        if not output.strip():
             return None
+        most = self.settings.max_length
+        asked = _question(data.get("input"), max(most // 2, most - len(output)))
+        text = f"{asked}{output}"[:most]
         known = ("session_id", "run_id", "agent_id", "model")
         metadata = {key: str(data[key]) for key in known if data.get(key) is not None}
         item = Item(text, _session(data), {"kind": "turn", "answer_at": len(asked), **metadata})
@@ -120,7 +122,9 @@ class VectorStoreProvider(EventProvider):
         return item_id
 
     async def update_embeddings(self, data: Any) -> Added:
-        """Embed and keep documents.
+        """Embed and keep documents; those that are long as several passages, all or none.
+
+        What is counted are passages; `ids` and `refused` are of the documents, in order.
 
         `data` has `documents`: a list of texts, or of mappings with `text` and perhaps `id`,
         `source` and `metadata`. It says whose they are: `user_id`, perhaps with `session_id`, or
@@ -138,11 +142,11 @@ class VectorStoreProvider(EventProvider):
             )
         scope = _said(data)
         items = [_item(document) for document in documents]
-        store = await self._store()
-        return await store.add(items, scope=scope, collection=self._collection(data))
+        place = Place(await self._store(), scope, self._collection(data))
+        return await place.keep(items, self.settings.chunk_tokens)
 
     async def delete_embeddings(self, data: Any) -> int:
-        """Remove documents; how many.
+        """Remove documents; how many passages.
 
         `data` has `ids`, `sources` or both, which narrow each other, and says whose they are, as
         for `update_embeddings`.
@@ -155,13 +159,9 @@ class VectorStoreProvider(EventProvider):
         )
         if ids is None and sources is None:
             raise VectorStoreError("`knowledge_delete` takes `ids`, `sources` or both")
-        store = await self._store()
-        return await store.delete(
-            scope=_said(data),
-            collection=self._collection(data),
-            ids=None if ids is None else _texts(ids),
-            filters=None if sources is None else {"source": {"$in": _texts(sources)}},
-        )
+        ids, sources = _texts("ids", ids), _texts("sources", sources)
+        place = Place(await self._store(), _said(data), self._collection(data))
+        return await place.remove(ids, sources)
 
     async def get_stored_data(self) -> str | None:
         """The output that was kept last; None if there is none any more."""
@@ -173,14 +173,17 @@ class VectorStoreProvider(EventProvider):
         return found[0].text[found[0].metadata["answer_at"] :] if found else None
 
     async def _forget(self, data: Any) -> None:
-        if self.settings.remember == "off" or not isinstance(data, Mapping):
+        """Also what another setting of `remember` kept."""
+        if not isinstance(data, Mapping) or data.get("session_id") is None:
             return
+        user, session = data.get("user_id"), data["session_id"]
         store = await self._store()
-        await store.delete(
-            scope=self._scope(data),
-            collection=self.settings.collection,
-            filters={"source": _session(data), "kind": "turn"},
-        )
+        for scope in (Scope.user(user), Scope.user(user, session=session)):
+            await store.delete(
+                scope=scope,
+                collection=self.settings.collection,
+                filters={"source": _session(data), "kind": "turn"},
+            )
 
     def _scope(self, data: Mapping[str, Any]) -> Scope:
         session = data.get("session_id")
@@ -231,5 +234,18 @@ def _item(document: Any) -> Item:
     )
 
 
-def _texts(values: Any) -> list[str]:
-    return [values] if isinstance(values, str) else [str(value) for value in values]
+def _texts(key: str, values: Any) -> list[str] | None:
+    if values is None or isinstance(values, str):
+        return None if values is None else [values]
+    if isinstance(values, bytes) or not isinstance(values, Collection):
+        raise VectorStoreError(f"`{key}` of `knowledge_delete` takes a list of texts")
+    return [str(value) for value in values]
+
+
+def _question(asked: Any, room: int) -> str:
+    """What was asked, as it stands above the answer, in `room` characters; empty if nothing was."""
+    words = asked.strip() if isinstance(asked, str) else ""
+    if not words:
+        return ""
+    fits = len(words) + len(GAP) <= room
+    return f"{words if fits else words[: room - len(GAP) - 1] + '…'}{GAP}"

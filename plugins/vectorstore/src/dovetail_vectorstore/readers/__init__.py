@@ -60,10 +60,14 @@ def read_document(data: bytes, name: str, *, encoding: str = "utf-8") -> list[Bl
     """
     if not data.strip():
         raise UnreadableDocument("it is empty")
-    suffix = PurePath(name).suffix.lower()
-    if suffix == ".pdf" or data.startswith(b"%PDF-"):
+    if PurePath(name).suffix.lower() == ".pdf" or data.startswith(b"%PDF-"):
         return read_pdf(data)
-    blocks = list(_READERS.get(suffix, read_text)(decode(data, encoding)))
+    blocks = blocks_of(decode(data, encoding), name)
     if not blocks:
         raise UnreadableDocument("there is nothing to read in it")
     return blocks
+
+
+def blocks_of(text: str, name: str) -> list[Block]:
+    """The blocks of a text, by the ending of `name`; none if there is nothing to read in it."""
+    return list(_READERS.get(PurePath(name).suffix.lower(), read_text)(text))
