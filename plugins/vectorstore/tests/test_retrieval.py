@@ -152,6 +152,16 @@ async def test_a_model_that_is_down_leaves_a_note_in_the_prompt(model: Embedding
     assert prompt(model) == f"Known:\n{MISSING}\nAnswer from it."
 
 
+async def test_a_question_that_the_model_refuses_finds_by_its_words(model: Embeddings) -> None:
+    async with kernel_with(model) as kernel:
+        await store(kernel, "Oak is hard.")
+        model.refuses = "oak"
+        await kernel.chat("What of oak?")
+        assert "Oak is hard." in prompt(model)
+        await kernel.chat("oaken?")
+        assert MISSING in prompt(model)
+
+
 async def test_collections_can_be_chosen(model: Embeddings) -> None:
     async with kernel_with(model, retrieval={"collections": ["a", "b"], "limit": 2}) as kernel:
         vectors = kernel.services.get("vector_store")

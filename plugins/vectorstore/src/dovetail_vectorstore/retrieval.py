@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dovetail import ContextAwareService
+from dovetail_vectorstore.errors import ItemRefused
 from dovetail_vectorstore.fusion import fuse
 from dovetail_vectorstore.keywords import keywords, widened
 from dovetail_vectorstore.passages import Passages, passages, place_of_hit
@@ -78,8 +79,13 @@ class Retrieval(ContextAwareService):
             return await search(question, mode="vector", limit=limit, threshold=threshold)
         # Not the store's own hybrid search: the words that matter are fewer than the meaning's.
         deep = min(limit * DEEPER, 100)
-        meant = await search(question, mode="vector", limit=deep, threshold=threshold)
         said = await search(words, mode="text", limit=deep)
+        try:
+            meant = await search(question, mode="vector", limit=deep, threshold=threshold)
+        except ItemRefused:
+            if not said:
+                raise
+            meant = []  # such as a question that is too long for the model
         return fuse([meant, said], limit)
 
 
