@@ -18,7 +18,8 @@ _PIECE = re.compile(r"([A-Za-z]+)|([\u00c0-\u052f]+)|[^\s]")
 def estimate_tokens(text: str) -> int:
     """About what the vocabularies of present models make of `text`.
 
-    Within a tenth for English and source code; other languages are counted rather too high.
+    Within a tenth over a document in English or of source code, while one passage may have two
+    fifths more, as tables of figures and signs do; other languages are counted rather too high.
     """
     tokens = 0
     for piece in _PIECE.finditer(text):
