@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import dovetail_vectorstore
 from dovetail import (
@@ -25,10 +23,8 @@ from dovetail import (
     use_context,
 )
 from dovetail.testing import fake_plugin
-from dovetail_vectorstore import Hit, Item, Scope, Stored
-from dovetail_vectorstore.keywords import keywords
+from dovetail_vectorstore import Item, Scope
 from dovetail_vectorstore.knowledge import MARK, MISSING
-from dovetail_vectorstore.passages import passages, place_of
 from dovetail_vectorstore.tokens import estimate_tokens
 from plugins.vectorstore.tests.ingesting import DOWN, SHARED, Embeddings, write
 
@@ -176,12 +172,13 @@ async def test_collections_can_be_chosen(model: Embeddings) -> None:
 REMEMBER = {"memory": {"use": "vectorstore", "remember": "user"}}
 
 
-async def remembered(kernel: Kernel, scope: Scope) -> None:
-    """Wait until something is kept: no turn waits for that."""
+async def remembered(kernel: Kernel, scope: Scope, turns: int = 1) -> list[str]:
+    """What is kept, once it is: no turn waits for that."""
     vectors = kernel.services.get("vector_store")
     async with asyncio.timeout(10):
-        while not await vectors.page(scope=scope):  # noqa: ASYNC110 - there is no event to wait for
+        while len(kept := await vectors.page(scope=scope)) < turns:  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.001)
+    return [item.text for item in kept]
 
 
 async def test_yesterdays_conversation_is_found_by_todays_question(
@@ -347,6 +344,20 @@ async def test_an_answer_can_end_with_its_pages(model: Embeddings) -> None:
     assert re.fullmatch(r"It is hard, indeed\.\n\nSources:\n- [01]\.md", text)
 
 
+async def test_the_pages_below_an_answer_are_named_once_and_not_remembered(
+    model: Embeddings,
+) -> None:
+    model.will_say("It is hard.", "As I said.")
+    async with kernel_with(model, providers=REMEMBER, middleware=SOURCES) as kernel:
+        items = [Item(f"Oak is hard, says page {n}.", "oak.md", id=f"{n}") for n in range(2)]
+        await kernel.services.get("vector_store").add(items, scope=SHARED)
+        for question in ("What is oak like?", "And what is oak like?"):
+            answer = await kernel.chat(question, user="ada")
+            assert answer.text.count("oak.md") == 1
+        for text in await remembered(kernel, Scope.user("ada"), 2):
+            assert text.endswith(("It is hard.", "As I said."))
+
+
 async def test_an_answer_that_had_no_pages_ends_as_it_is(model: Embeddings) -> None:
     model.will_say("Hello.")
     async with kernel_with(model, middleware=SOURCES) as kernel:
@@ -369,55 +380,3 @@ async def test_who_asks_for_passages_learns_that_the_model_is_down(model: Embedd
         model.failures.append(DOWN)
         with pytest.raises(ProviderUnavailable):
             await kernel.services.get("retrieval").render("oak", scope=SHARED)
-
-
-def hit(text: str, source: str = "a.md", **metadata: Any) -> Hit:
-    return Hit(Stored("1", text, source, metadata, "", ""), 1.0)
-
-
-@pytest.mark.parametrize(
-    ("metadata", "place"),
-    [
-        ({}, "a.md"),
-        ({"line": 3, "end_line": 3}, "a.md, line 3"),
-        ({"headings": ["A", "B"], "line": 3, "end_line": 9}, 'a.md, "A > B", lines 3 to 9'),
-        ({"page": 2}, "a.md, page 2"),
-        ({"page": 2, "end_page": 3}, "a.md, pages 2 to 3"),
-        ({"headings": 5, "page": "2\n[2] b.md"}, "a.md, page 2 [2] b.md"),
-    ],
-)
-def test_a_place_is_said_in_words(metadata: dict[str, Any], place: str) -> None:
-    assert place_of("a.md", metadata) == place
-
-
-def test_a_passage_that_does_not_fit_is_cut_between_sentences() -> None:
-    found = passages([hit("Oak is hard. " * 20)], 40)
-    assert found.text.startswith("[1] a.md\nOak is hard. Oak")
-    assert found.text.endswith("hard.…")
-    assert passages([hit("x" * 5000)], 40).places == ("a.md",)
-    assert passages([hit("Oak is hard. " * 20)], 12).text == ""
-
-
-@given(
-    st.lists(st.text(alphabet="ab. \né界", min_size=1, max_size=300), max_size=5),
-    st.integers(16, 200),
-)
-def test_no_passages_have_more_tokens_than_the_budget(texts: list[str], budget: int) -> None:
-    found = passages([hit(text, headings=["A"]) for text in texts], budget)
-    assert estimate_tokens(found.text) <= budget
-    assert found.text.count("[") == len(found.places)
-
-
-@pytest.mark.parametrize(
-    ("question", "words"),
-    [
-        ("How do I write a plugin?", "write plugin"),
-        ("What does the PDF reader do with UTF-8?", "PDF reader UTF-8"),
-        ("Is it so?", "Is it so?"),
-        ("", ""),
-        ("木工とは何ですか", "木工とは何ですか"),
-        ("Does v2 of GPT-4 know Go?", "v2 GPT-4 Go"),
-    ],
-)
-def test_a_search_by_words_looks_for_those_that_tell(question: str, words: str) -> None:
-    assert keywords(question) == words

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from dovetail import EventProvider
+from dovetail import EventProvider, current_context
 from dovetail_vectorstore.errors import ScopeError, VectorStoreError
 from dovetail_vectorstore.items import Added, Item
 from dovetail_vectorstore.provider_settings import VectorStoreProviderSettings
 from dovetail_vectorstore.scope import Scope
 from dovetail_vectorstore.settings import VectorStoreSettings
+from dovetail_vectorstore.sources import LISTED
 from dovetail_vectorstore.store import VectorStore
 from dovetail_vectorstore.updating import Place
 from dovetail_vectorstore.vault import Vault
@@ -102,6 +103,8 @@ class VectorStoreProvider(EventProvider):
         failed = data.get("error") or data.get("finish_reason") in _UNTOLD
         if self.settings.remember == "off" or failed or not isinstance(output, str):
             return None
+        context = current_context()
+        output = output.removesuffix(context.get_property(LISTED, "") if context else "")
         if not output.strip():
             return None
         most = self.settings.max_length

@@ -22,6 +22,10 @@ ENDS = (FinishReason.STOP, FinishReason.LENGTH)
 """How an answer ends that a reader takes for one."""
 
 
+LISTED = "knowledge_listed"
+"""The context's property that holds what was written below the answer."""
+
+
 class SourcesSettings(Settings):
     """What an operator may write beside `use = "vectorstore:sources"`."""
 
@@ -40,13 +44,15 @@ class Sources(Middleware):
     ) -> Answer:
         """Add the list to the chunk that ends the answer."""
         answer = await call_next(call)
-        places = call.context.get_property(PLACES)
+        places = list(dict.fromkeys(call.context.get_property(PLACES, ())))
         if places:
-            text = "\n- ".join((self.settings.heading, *places[: self.settings.limit]))
+            listed = "\n- ".join((self.settings.heading, *places[: self.settings.limit]))
+            text = f"\n\n{listed}"
+            call.context.add_property(LISTED, text)
 
             def add(chunk: StreamingChunk) -> StreamingChunk:
                 if chunk.finish_reason in ENDS and chunk.index == 0:
-                    return replace(chunk, text=f"{chunk.text}\n\n{text}")
+                    return replace(chunk, text=f"{chunk.text}{text}")
                 return chunk
 
             answer.each(add)
