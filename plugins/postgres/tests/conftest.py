@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from dovetail import new_id
-from dovetail_postgres import PostgresSessionStore, PostgresSettings
+from dovetail_postgres import PostgresPool, PostgresSessionStore, PostgresSettings
 from dovetail_postgres.database import Database
+from dovetail_postgres.vectors import PostgresVectors
 from plugins.postgres.tests.server import Server, running_server
 from plugins.postgres.tests.wire import Wire
 
@@ -27,6 +28,12 @@ class OpenDatabase(Protocol):
     """Opens a database with these settings; it is closed at the end of the test."""
 
     async def __call__(self, **settings: object) -> Database: ...
+
+
+class OpenVectors(Protocol):
+    """Opens vectors with these settings of the pool; it is closed at the end of the test."""
+
+    async def __call__(self, **settings: object) -> PostgresVectors: ...
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +78,28 @@ async def opened_database(server: Server) -> AsyncIterator[OpenDatabase]:
 @pytest.fixture
 async def store(opened: Open) -> PostgresSessionStore:
     return await opened()
+
+
+@pytest.fixture
+async def opened_vectors(server: Server, schema: str) -> AsyncIterator[OpenVectors]:
+    async with AsyncExitStack() as stack:
+
+        async def open_(**settings: object) -> PostgresVectors:
+            vectors = PostgresVectors()
+            vectors.shared = PostgresPool()
+            vectors.shared.settings = PostgresSettings.model_validate(
+                {"url": server.url, "schema": schema, **settings}
+            )
+            stack.push_async_callback(vectors.shared.stop)
+            await vectors.open()
+            return vectors
+
+        yield open_
+
+
+@pytest.fixture
+async def vectors(opened_vectors: OpenVectors) -> PostgresVectors:
+    return await opened_vectors()
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
-"""Sessions in PostgreSQL, for dovetail."""
+"""Sessions, modules and vectors in PostgreSQL, for dovetail."""
+
+from importlib.util import find_spec
 
 from dovetail import ContextAwareService, SessionStore, hookimpl
 from dovetail_postgres.modules import PostgresModules as PostgresModules
@@ -17,5 +19,10 @@ def session_stores() -> list[type[SessionStore]]:
 
 @hookimpl
 def services() -> list[type[ContextAwareService]]:
-    """What plugin `modules` can keep modules in."""
-    return [PostgresModules]
+    """What plugin `modules` can keep modules in, and plugin `vectorstore` vectors, if it is there."""
+    if find_spec("dovetail_vectorstore") is None:
+        return [PostgresModules]
+    # not above: only who has plugin `vectorstore` can import it, and only here it is needed
+    from dovetail_postgres.vectors import PostgresVectors
+
+    return [PostgresModules, PostgresVectors]

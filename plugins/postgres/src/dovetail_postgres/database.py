@@ -36,6 +36,9 @@ class Connection(Protocol):
     async def execute(self, query: str, *args: object) -> str:
         """Run it; the command's tag."""
 
+    async def executemany(self, command: str, args: Sequence[Sequence[object]]) -> None:
+        """Run it for each of these, all or none."""
+
     async def fetch(self, query: str, *args: object) -> Sequence[Any]:
         """Every row."""
 

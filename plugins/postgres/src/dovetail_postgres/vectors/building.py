@@ -1,0 +1,66 @@
+"""Indexes made anew, and what is known of a collection.
+
+No statement holds a value but names and numbers of ours.
+"""
+# ruff: noqa: S608
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dovetail_postgres.vectors.tables import index_of_vectors, kind_of
+from dovetail_vectorstore.items import Stats
+
+if TYPE_CHECKING:
+    from dovetail_postgres.database import Connection
+    from dovetail_postgres.vectors.settings import PgvectorSettings
+    from dovetail_postgres.vectors.tables import Shelf
+    from dovetail_vectorstore.items import Collection
+
+
+async def rebuild(connection: Connection, shelf: Shelf, settings: PgvectorSettings) -> int:
+    """Make every index anew beside the old one, outside a transaction; how many vectors there are.
+
+    One that was broken off leaves an index that is not valid, which is removed first.
+    """
+    broken = await connection.fetch(
+        "SELECT indexrelid::regclass::text FROM pg_index "
+        "WHERE indrelid = to_regclass($1) AND NOT indisvalid AND NOT indisprimary",
+        shelf.table,
+    )
+    for (name,) in broken:
+        await connection.execute(f"DROP INDEX IF EXISTS {name}")
+    there = await connection.fetchval("SELECT to_regclass($1)::oid", shelf.index) is not None
+    if there:
+        await connection.execute(
+            f"ALTER INDEX {shelf.index} "
+            f"SET (m = {settings.m}, ef_construction = {settings.ef_construction})"
+        )
+    await connection.execute(f"REINDEX TABLE CONCURRENTLY {shelf.table}")
+    made = index_of_vectors(shelf, shelf.made.dimension, settings)
+    if made and not there:
+        await connection.execute(made)
+    await connection.execute(f"ANALYZE {shelf.table}")
+    count: int = await connection.fetchval(
+        f"SELECT count(*) FROM {shelf.table} WHERE embedding IS NOT NULL"
+    )
+    return count
+
+
+async def stats(connection: Connection, shelf: Shelf, described: Collection) -> Stats:
+    """What is known of a collection, counted now."""
+    sources, owners, disk, index = await connection.fetchrow(
+        "SELECT (SELECT count(*) FROM (SELECT DISTINCT source FROM {0}) AS different), "
+        "(SELECT count(*) FROM (SELECT DISTINCT owner FROM {0}) AS different), "
+        "pg_total_relation_size(to_regclass($1)), "
+        "coalesce(pg_relation_size(to_regclass($2)), 0)".format(shelf.table),
+        shelf.table,
+        shelf.index,
+    )
+    kind = kind_of(shelf.made.dimension)
+    details = {
+        "table": f"{shelf.schema}.vectors_{shelf.code}",
+        "index": f"hnsw, {kind}" if kind and index else "none: every search is exact",
+        "index_bytes": index,
+    }
+    return Stats(described, sources, owners, disk, "pgvector", details)

@@ -1,0 +1,44 @@
+"""The extension and the tables, there and new enough."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dovetail_postgres.errors import DatabaseError
+from dovetail_postgres.vectors.tables import STEPS
+
+if TYPE_CHECKING:
+    from dovetail_postgres.database import Connection, Database
+
+OLDEST = (0, 8)
+"""The first pgvector whose searches go on until enough pass a filter."""
+
+
+async def prepare(database: Database) -> None:
+    """Make what is missing.
+
+    Raises:
+        DatabaseError: it cannot be made, or the extension is too old.
+    """
+    # not above: what can be set shall be known without loading asyncpg
+    from dovetail_postgres.migrations import migrate
+
+    await migrate(database, "vectors", STEPS)
+    version = await database.run(_version)
+    if version is None:
+        raise DatabaseError(
+            f"PostgreSQL at {database.address} has the extension `vector` no more: say "
+            "`CREATE EXTENSION vector` there, and restore the tables from a backup"
+        )
+    if tuple(map(int, version.split(".")[:2])) < OLDEST:
+        raise DatabaseError(
+            f"PostgreSQL at {database.address} has pgvector {version}, and 0.8 is needed: install "
+            "it on the server's machine, and say `ALTER EXTENSION vector UPDATE` in the database"
+        )
+
+
+async def _version(connection: Connection) -> str | None:
+    version: str | None = await connection.fetchval(
+        "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
+    )
+    return version
