@@ -19,7 +19,7 @@ def session_stores() -> list[type[SessionStore]]:
 
 @hookimpl
 def services() -> list[type[ContextAwareService]]:
-    """What plugin `modules` can keep modules in, and plugin `vectorstore` vectors, if it is there."""
+    """What plugin `modules` keeps modules in, and plugin `vectorstore`, if it is there, vectors."""
     if find_spec("dovetail_vectorstore") is None:
         return [PostgresModules]
     # not above: only who has plugin `vectorstore` can import it, and only here it is needed

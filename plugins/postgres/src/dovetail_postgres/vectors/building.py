@@ -49,11 +49,11 @@ async def rebuild(connection: Connection, shelf: Shelf, settings: PgvectorSettin
 
 async def stats(connection: Connection, shelf: Shelf, described: Collection) -> Stats:
     """What is known of a collection, counted now."""
+    different = f"(SELECT count(*) FROM (SELECT DISTINCT {{}} FROM {shelf.table}) AS different)"
     sources, owners, disk, index = await connection.fetchrow(
-        "SELECT (SELECT count(*) FROM (SELECT DISTINCT source FROM {0}) AS different), "
-        "(SELECT count(*) FROM (SELECT DISTINCT owner FROM {0}) AS different), "
+        f"SELECT {different.format('source')}, {different.format('owner')}, "
         "pg_total_relation_size(to_regclass($1)), "
-        "coalesce(pg_relation_size(to_regclass($2)), 0)".format(shelf.table),
+        "coalesce(pg_relation_size(to_regclass($2)), 0)",
         shelf.table,
         shelf.index,
     )

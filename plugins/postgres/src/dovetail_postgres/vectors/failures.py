@@ -18,8 +18,8 @@ RACED = {
 _MISSING = {
     "0A000": "the server has no extension `vector`: install pgvector, 0.8 or newer, on its machine "
     "(https://github.com/pgvector/pgvector; the package `postgresql-17-pgvector` or its like)",
-    "42501": "the extension `vector` is not in this database yet, and its user may not add it: have "
-    "an administrator say `CREATE EXTENSION vector` there, or grant CREATE on the database",
+    "42501": "if the extension `vector` is not in this database yet, have an administrator say "
+    "`CREATE EXTENSION vector` there, or grant the user CREATE on the database",
 }
 """What stands in the way of the extension."""
 _MISSING["58P01"] = _MISSING["0A000"]  # what a server says that was broken off while installing

@@ -1,8 +1,8 @@
 """The metadata of items as `fields` holds it, and filters as conditions on that.
 
-`fields` has each path with the list of its values, such as `{"[\"author\", \"name\"]": ["Ada"]}`: so
-that containment, which an index finds, is what a filter means by equal. What cannot be equal to
-anything, a mapping or a list in a list, is there as `{}`.
+`fields` has each path, as JSON, with the list of its values: so that containment, which an index
+finds, is what a filter means by equal. What is equal to nothing, a mapping or a list in a list, is
+there as `{}`.
 
 No condition holds a value: there is a mark for each.
 """

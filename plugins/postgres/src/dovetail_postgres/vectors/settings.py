@@ -13,7 +13,7 @@ class PgvectorSettings(Settings):
         ge=2,
         le=100,
         description="How many neighbours a vector has in the index: more find more, and take more "
-        "time and room; for indexes that are made from now on.",
+        "time and room. An index that is there follows at the next `dovetail knowledge reindex`.",
     )
     ef_construction: int = Field(
         default=64,

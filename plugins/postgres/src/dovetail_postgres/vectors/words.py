@@ -1,7 +1,7 @@
 """The words of a text, as `tsvector` and `tsquery` have them.
 
-They are taken apart here: PostgreSQL's own parsers take paths, addresses and numbers with a sign for
-one word, and would not find `plugins` in `docs/plugins.md`.
+They are taken apart here: PostgreSQL's own parser takes a path or an address for one word, and
+would not find `plugins` in `docs/plugins.md`.
 """
 
 from __future__ import annotations
