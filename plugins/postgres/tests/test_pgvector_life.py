@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +18,7 @@ from dovetail_vectorstore.testing import ADA, EVERYBODY, axis, row, texts_of
 from plugins.postgres.tests.test_postgres_processes import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine, Iterator
 
     from dovetail_postgres.vectors import PostgresVectors
     from plugins.postgres.tests.conftest import OpenVectors
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from plugins.postgres.tests.wire import Wire
 
 ALL = Where(EVERYBODY)
-ACTS: dict[str, tuple[Callable[[PostgresVectors], Awaitable[Any]], object]] = {
+ACTS: dict[str, tuple[Callable[[PostgresVectors], Coroutine[Any, Any, Any]], object]] = {
     "collections": (lambda v: v.collections(), 1),
     "made_with": (lambda v: v.made_with("docs"), MadeWith("m", 4)),
     "put": (lambda v: v.put("docs", [row("more", axis(1))], model="m"), None),
@@ -42,6 +43,17 @@ ACTS: dict[str, tuple[Callable[[PostgresVectors], Awaitable[Any]], object]] = {
 }
 
 
+@contextmanager
+def writer(url: str, schema: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that puts items in until it is killed."""
+    program = [sys.executable, "-m", "plugins.postgres.tests.vectors_writer", url, schema, "10000"]
+    with subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 async def fill(vectors: PostgresVectors) -> None:
     await vectors.put("docs", [row("the first", axis(0), item_id="1")], model="m")
 
@@ -54,12 +66,45 @@ async def test_what_is_asked_while_the_server_is_away_is_done_when_it_is_back(
     await fill(vectors)
     wire.refuse()
     do, expected = ACTS[act]
-    doing = asyncio.ensure_future(do(vectors))  # noqa: TID251 - owned by this test
+    doing = asyncio.create_task(do(vectors))
     await wire.refused.wait()
     wire.accept()
     answer = await doing
     if expected is not ...:
         assert (len(answer) if isinstance(answer, list) else answer) == expected
+
+
+@pytest.mark.parametrize("act", ACTS)
+async def test_a_connection_that_went_dead_is_given_up_for_another(
+    opened_vectors: OpenVectors, wire: Wire, act: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a firewall forgets it: nobody says that it is gone."""
+    vectors = await opened_vectors(url=wire.url, timeout=0.3, retry_for=20)
+    await fill(vectors)
+    for name in ("READ_SECONDS", "WRITE_SECONDS", "BUILD_SECONDS"):
+        monkeypatch.setattr(f"dovetail_postgres.vectors.backend.{name}", 0.5)
+    wire.go_dead()
+    do, expected = ACTS[act]
+    answer = await do(vectors)
+    if expected is not ...:
+        assert (len(answer) if isinstance(answer, list) else answer) == expected
+
+
+async def test_one_that_went_dead_in_the_middle_is_given_up_too(
+    opened_vectors: OpenVectors, wire: Wire, sql: Any, schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = await opened_vectors(url=wire.url, retry_for=20)
+    await fill(vectors)
+    monkeypatch.setattr("dovetail_postgres.vectors.backend.WRITE_SECONDS", 0.5)
+    async with sql.transaction():
+        await sql.execute(f"LOCK TABLE {schema}.vectors_1 IN SHARE ROW EXCLUSIVE MODE")
+        putting = asyncio.create_task(ACTS["put"][0](vectors))
+        async with asyncio.timeout(20):
+            while not await sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                pass
+        wire.go_dead()
+    await putting
+    assert len(await vectors.page("docs", ALL)) == 2
 
 
 async def test_a_server_that_was_started_anew_is_asked_as_before(
@@ -140,7 +185,7 @@ async def test_two_stores_put_and_delete_the_same_at_once(opened_vectors: OpenVe
 
     async def work(vectors: PostgresVectors, turn: int) -> None:
         rows = [row(f"text {n}", axis(n), item_id=f"{n}") for n in range(4)]
-        await vectors.put("docs", rows[::1 if turn % 2 else -1], model="m")
+        await vectors.put("docs", rows[:: 1 if turn % 2 else -1], model="m")
         await vectors.delete("docs", ALL, ids=["0", "1"])
 
     await asyncio.gather(*(work(stores[n % 2], n) for n in range(20)))
@@ -167,9 +212,7 @@ async def test_a_collection_may_be_dropped_or_cleared_under_those_who_use_it(
     await asyncio.gather(ask(), ask(), change())
 
 
-async def test_strict_transactions_are_tried_again(
-    opened_vectors: OpenVectors, sql: Any
-) -> None:
+async def test_strict_transactions_are_tried_again(opened_vectors: OpenVectors, sql: Any) -> None:
     """A server may isolate transactions strictly unless it is told otherwise."""
     await sql.execute("ALTER DATABASE postgres SET default_transaction_isolation = 'serializable'")
     try:
@@ -236,10 +279,7 @@ async def test_an_index_that_was_broken_off_is_removed(
 async def test_a_process_that_is_killed_loses_nothing_it_was_told_is_kept(
     server: Server, opened_vectors: OpenVectors, schema: str
 ) -> None:
-    program = [sys.executable, "-m", "plugins.postgres.tests.vectors_writer"]
-    with subprocess.Popen(
-        [*program, server.url, schema, "10000"], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with writer(server.url, schema) as process:
         assert process.stdout is not None
         lines = iter(process.stdout)
         told = [int(await asyncio.to_thread(next, lines)) for _ in range(100)]
@@ -261,7 +301,9 @@ async def test_vectors_of_another_size_take_the_place_of_those_that_were_forgott
     await vectors.put("docs", rows, model="m")
     await vectors.clear_vectors("docs", "n")
     while pending := await vectors.page("docs", ALL, pending=True, limit=7):
-        await vectors.put("docs", [Row(i, unit(axis(int(i.id) % 9, 9))) for i in pending], model="n")
+        await vectors.put(
+            "docs", [Row(i, unit(axis(int(i.id) % 9, 9))) for i in pending], model="n"
+        )
     assert await vectors.rebuild("docs") == 40
     hits = await vectors.near("docs", unit(axis(5, 9)), Where(ADA), 4)
     assert sorted(hit.id for hit in hits) == ["14", "23", "32", "5"]

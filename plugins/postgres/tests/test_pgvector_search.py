@@ -32,7 +32,7 @@ def cloud() -> list[Row]:
     return [
         row(
             f"cloud number{n}",
-            random.normal(size=SIZE),
+            random.normal(size=SIZE).tolist(),
             item_id=f"{n}",
             scope=BOB if n % 100 == 7 else ADA,
             metadata={"rare": n % RARE == 0, "page": n % 10},
@@ -93,9 +93,12 @@ async def test_a_filter_that_one_in_five_hundred_passes_finds_as_many_as_there_a
     for vector in asked(10):
         hits = await filled.near("docs", vector, where, len(rare))
         assert [hit.id for hit in hits] == nearest(rare, vector, len(rare))
-    assert await filled.near(
-        "docs", vector_of(cloud[0]), Where(EVERYBODY, parse_filters({"page": 11})), 10
-    ) == []
+    assert (
+        await filled.near(
+            "docs", vector_of(cloud[0]), Where(EVERYBODY, parse_filters({"page": 11})), 10
+        )
+        == []
+    )
 
 
 async def test_as_many_as_are_asked_for_are_found(
@@ -124,8 +127,8 @@ async def test_nothing_in_a_filter_reaches_what_is_anothers(
 ) -> None:
     mine = next(r for r in cloud if r.item.owner == BOB.owner)
     theirs = next(r for r in cloud if r.item.owner != BOB.owner)
-    eve = Scope.user("eve\"', 'ada") if filters else Scope.user('ada"]')
-    for where in (Where(BOB, parse_filters(filters)), Where(eve, parse_filters(filters))):
+    for scope in (BOB, Scope.user('ada"]'), Scope.user('eve\', \'["user", "ada"]')):
+        where = Where(scope, parse_filters(filters))
         found = [
             *[h.item for h in await filled.near("docs", vector_of(theirs), where, 100)],
             *[h.item for h in await filled.matching("docs", theirs.item.text, where, 100)],
@@ -188,16 +191,15 @@ async def sizes(server: Server, opened_vectors: OpenVectors) -> AsyncIterator[Po
         (16000, "none: every search is exact"),
     ],
 )
-async def test_vectors_of_any_size_are_found(
-    sizes: PostgresVectors, size: int, index: str
-) -> None:
+async def test_vectors_of_any_size_are_found(sizes: PostgresVectors, size: int, index: str) -> None:
     random = np.random.default_rng(5)
-    rows = [row(f"{n}", random.normal(size=size), item_id=f"{n}") for n in range(20)]
-    rows.append(row("nothing", np.zeros(size), item_id="nothing"))
+    rows = [row(f"{n}", random.normal(size=size).tolist(), item_id=f"{n}") for n in range(20)]
+    rows.append(row("nothing", [0.0] * size, item_id="nothing"))
     await sizes.put("sized", rows, model="m")
     for again in range(2):
         hits = await sizes.near("sized", vector_of(rows[3]), Where(ADA), 50)
-        assert (hits[0].id, hits[0].score) == ("3" if size > 1 else hits[0].id, pytest.approx(1))
+        assert size == 1 or hits[0].id == "3"
+        assert hits[0].score == pytest.approx(1)
         assert {hit.id: hit.score for hit in hits}["nothing"] == 0
         assert len(hits) == 21
         if not again:
@@ -209,15 +211,13 @@ async def test_vectors_of_any_size_are_found(
 
 async def test_vectors_that_are_too_large_are_refused(sizes: PostgresVectors) -> None:
     with pytest.raises(ItemRefused, match="16001 numbers are too large for pgvector"):
-        await sizes.put("sized", [row("a", np.ones(16_001))], model="m")
+        await sizes.put("sized", [row("a", [1.0] * 16_001)], model="m")
     with pytest.raises(ItemRefused, match="give it a shorter id"):
         await sizes.put("sized", [row("a", item_id="字" * 1000)], model="m")
     assert await sizes.collections() == []
 
 
-async def test_how_the_index_is_built_can_be_changed(
-    opened_vectors: OpenVectors, sql: Any
-) -> None:
+async def test_how_the_index_is_built_can_be_changed(opened_vectors: OpenVectors, sql: Any) -> None:
     vectors = await opened_vectors(schema="test_built")
     await vectors.put("docs", [row("a", [1, 0])], model="m")
     vectors.settings = vectors.settings.model_copy(update={"m": 24, "ef_construction": 90})

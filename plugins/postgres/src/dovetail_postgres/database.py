@@ -26,6 +26,8 @@ log = structlog.get_logger("dovetail")
 
 PAUSES = (0.02, 0.5)
 """How long to wait before the first retry, and at most."""
+STOP_SECONDS = 1.0
+"""How long the server may take to stop what is cancelled, before the connection is cut."""
 CLOSE_SECONDS = 3.0
 """How long closing waits for what is under way."""
 
@@ -126,7 +128,7 @@ class Database:
         while True:
             try:
                 async with asyncio.timeout(limit):
-                    result = await self._try(work)
+                    result = await self._try(work, limit)
                 self._note(None)
                 return result
             except DovetailError:
@@ -142,19 +144,21 @@ class Database:
             await asyncio.sleep(pause)
             pause, limit = min(pause * 2, longest), min(limit, left)
 
-    async def _try(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+    async def _try(self, work: Callable[[Connection], Awaitable[T]], limit: float) -> T:
         pool = self._pool
         if pool is None:
             raise DatabaseError("the pool of connections to PostgreSQL is closed")
         connection = await pool.acquire()
+        # A transaction that is cancelled waits for the server to roll it back.
+        giving_up = asyncio.get_running_loop().call_later(limit + STOP_SECONDS, _cut, connection)
         try:
             return await work(connection)
         except BaseException as error:
             if not is_refusal(error) and not isinstance(error, DovetailError):
-                with suppress(asyncpg.InterfaceError):  # it broke: the pool has it already
-                    connection.terminate()  # else nobody knows what it is in the middle of
+                _cut(connection)  # nobody knows what it is in the middle of
             raise
         finally:
+            giving_up.cancel()
             await pool.release(connection)
 
     def _note(self, failure: DatabaseError | None) -> None:
@@ -164,6 +168,11 @@ class Database:
         elif not self._well and failure is None:
             log.info("postgres.back", address=self.address)
         self._well = failure is None
+
+
+def _cut(connection: Any) -> None:
+    with suppress(asyncpg.InterfaceError):  # it broke: the pool has it already
+        connection.terminate()
 
 
 async def _leave(_: object) -> None:

@@ -6,12 +6,16 @@ No statement holds a value but names and numbers of ours.
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from dovetail_postgres.vectors.tables import index_of_vectors, kind_of
 from dovetail_vectorstore.items import Stats
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from dovetail_postgres.database import Connection
     from dovetail_postgres.vectors.settings import PgvectorSettings
     from dovetail_postgres.vectors.tables import Shelf
@@ -36,11 +40,12 @@ async def rebuild(connection: Connection, shelf: Shelf, settings: PgvectorSettin
             f"ALTER INDEX {shelf.index} "
             f"SET (m = {settings.m}, ef_construction = {settings.ef_construction})"
         )
-    await connection.execute(f"REINDEX TABLE CONCURRENTLY {shelf.table}")
     made = index_of_vectors(shelf, shelf.made.dimension, settings)
-    if made and not there:
-        await connection.execute(made)
-    await connection.execute(f"ANALYZE {shelf.table}")
+    async with _stopped_with_the_call(connection):
+        await connection.execute(f"REINDEX TABLE CONCURRENTLY {shelf.table}")
+        if made and not there:
+            await connection.execute(made)
+        await connection.execute(f"ANALYZE {shelf.table}")
     count: int = await connection.fetchval(
         f"SELECT count(*) FROM {shelf.table} WHERE embedding IS NOT NULL"
     )
@@ -64,3 +69,16 @@ async def stats(connection: Connection, shelf: Shelf, described: Collection) -> 
         "index_bytes": index,
     }
     return Stats(described, sources, owners, disk, "pgvector", details)
+
+
+@asynccontextmanager
+async def _stopped_with_the_call(connection: Connection) -> AsyncIterator[None]:
+    """Have the server stop what it is at when the call is cancelled, as a transaction does."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        # asyncpg has it told to stop before it asks for anything else; of a connection that was
+        # only closed it would take notice when it is done.
+        with suppress(Exception):
+            await connection.execute("SELECT")
+        raise

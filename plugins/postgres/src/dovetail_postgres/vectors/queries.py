@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 COLUMNS = "id, text, source, metadata, owner, hash, added"
 """What `stored_of` reads."""
+DEEPER = 4
+"""How many times as many are looked for in the index: where few pass the filter, the first that it
+comes to are not the nearest."""
 EVERYWHERE = 2_000
 """In how many items a word is that says little; so many are counted."""
 
@@ -106,19 +109,21 @@ async def near(
     chosen = Chosen(where)
     asked, most = f"{chosen.mark(vector.tolist())}::real[]", chosen.mark(limit)
     statement = (
-        f"SELECT {COLUMNS}, -(embedding <#> {asked}::vector) FROM {shelf.table} "
-        f"WHERE embedding IS NOT NULL AND {chosen.text} ORDER BY {{}} LIMIT {most}"
+        f"SELECT {COLUMNS}, score FROM (SELECT *, -(embedding <#> {asked}::vector) AS score "
+        f"FROM {shelf.table} WHERE embedding IS NOT NULL AND {chosen.text} "
+        f"ORDER BY {{}} LIMIT {{}}) AS found ORDER BY score DESC LIMIT {most}"
     )
     rows: Sequence[Any] = ()
     kind = kind_of(shelf.made.dimension)
     if kind is not None:
         indexed = f"embedding::{kind} <#> {asked}::{kind}"
-        rows = await connection.fetch(statement.format(indexed), *chosen.values)
+        deeper = f"{DEEPER} * {most}"
+        rows = await connection.fetch(statement.format(indexed, deeper), *chosen.values)
     if len(rows) < limit:
         # A scan of the index ends after so many that do not pass. This one uses none.
         exact = f"embedding <#> {asked}::vector"
-        rows = await connection.fetch(statement.format(exact), *chosen.values)
-    return sorted((_hit(row) for row in rows), key=lambda hit: -hit.score)
+        rows = await connection.fetch(statement.format(exact, most), *chosen.values)
+    return [_hit(row) for row in rows]
 
 
 async def matching(
