@@ -6,12 +6,13 @@ import asyncio
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from dovetail_vectorstore.backend import MadeWith, Where
-from dovetail_vectorstore.errors import StoreFull, VectorStoreError, WrongModel
+from dovetail_vectorstore.errors import StoreDamaged, StoreFull, VectorStoreError, WrongModel
 from dovetail_vectorstore.items import Row
 from dovetail_vectorstore.preparing import unit
 from dovetail_vectorstore.testing import ADA, EVERYBODY, axis, row, texts_of
@@ -163,6 +164,26 @@ async def test_a_full_disk_is_told_and_what_was_kept_is_there(
     await sql.execute(f"DROP TRIGGER no_room ON {schema}.vectors_1")
     await vectors.put("docs", rows, model="m")
     assert [item.id for item in await vectors.page("docs", ALL)] == ["1", "2", "3"]
+
+
+async def test_a_damaged_index_is_told_and_made_anew(
+    server: Server, opened_vectors: OpenVectors, sql: Any, schema: str
+) -> None:
+    vectors = await opened_vectors(retry_for=30)
+    await vectors.put(
+        "docs", [row(f"{n}", axis(n % 4), item_id=f"{n}") for n in range(300)], model="m"
+    )
+    index = await sql.fetchval("SELECT pg_relation_filepath($1)", f"{schema}.vectors_1_near")
+    await sql.execute("CHECKPOINT")  # else it is written again from the log
+    await asyncio.to_thread(server.crash)
+    file = Path(server.socket).parent / index
+    file.write_bytes(b"noise" * (file.stat().st_size // 5 + 1))
+    await asyncio.to_thread(server.start)
+    for damaged in (vectors.near("docs", unit(axis(0)), ALL, 5), ACTS["put"][0](vectors)):
+        with pytest.raises(StoreDamaged, match="dovetail knowledge reindex"):
+            await damaged
+    assert await vectors.rebuild("docs") == 300
+    assert len(await vectors.near("docs", unit(axis(0)), ALL, 5)) == 5
 
 
 async def test_of_two_who_put_the_first_vectors_one_decides(opened_vectors: OpenVectors) -> None:

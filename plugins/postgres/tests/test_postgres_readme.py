@@ -7,9 +7,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from dovetail import ChatMessage, Kernel
 from dovetail.testing import fake_plugin
 from dovetail_postgres import PostgresModules, PostgresPool, PostgresSettings
+from dovetail_postgres.vectors import PostgresVectors
+from dovetail_postgres.vectors.settings import PgvectorSettings
+from dovetail_vectorstore.testing import row
 from plugins.postgres.tests.sayings import session
 
 if TYPE_CHECKING:
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
     from plugins.postgres.tests.server import Server
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "vectorstore.md").read_text(encoding="utf-8")
 REST = """
 [chat]
 model = "fake"
@@ -53,14 +59,24 @@ def test_its_table_lists_every_setting_with_its_default() -> None:
     assert {key: json.loads(text) for key, text in listed.items()} == defaults
 
 
+@pytest.mark.parametrize("text", [README, PAGE], ids=["readme", "page"])
+def test_a_table_lists_every_setting_of_vectors_with_its_default(text: str) -> None:
+    rows = dict(re.findall(r"^\| `(m|ef_\w+)` \| `(\d+)` \|", text, re.MULTILINE))
+    assert {key: int(shown) for key, shown in rows.items()} == PgvectorSettings().model_dump()
+
+
 async def test_its_table_lists_every_table(store: PostgresSessionStore, sql: Any) -> None:
     modules = PostgresModules()
     modules.shared = PostgresPool()
     modules.shared.settings = store.settings
     await modules.append("greeting", 1, "{}")
+    vectors = PostgresVectors()
+    vectors.shared = modules.shared
+    await vectors.put("docs", [row("a joint", [1, 0])], model="m")
     await modules.shared.stop()
     rows = await sql.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'dovetail'")
-    assert set(table("What is kept where")) == {row[0] for row in rows}
+    numberless = {re.sub("^vectors_[0-9]+$", "vectors_1", name) for (name,) in rows}
+    assert set(table("What is kept where")) == numberless
 
 
 async def test_its_questions_have_answers(store: PostgresSessionStore, sql: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dovetail_vectorstore.errors import StoreFull, VectorStoreError
+from dovetail_vectorstore.errors import StoreDamaged, StoreFull, VectorStoreError
 
 if TYPE_CHECKING:
     from dovetail_postgres.errors import DatabaseError
@@ -15,6 +15,7 @@ RACED = {
     "22000",  # a vector of another size than the collection had a moment ago
 }
 """What an answer is when a collection was changed between two statements of one call."""
+_DAMAGED = {"XX001", "XX002"}
 _MISSING = {
     "0A000": "the server has no extension `vector`: install pgvector, 0.8 or newer, on its machine "
     "(https://github.com/pgvector/pgvector; the package `postgresql-17-pgvector` or its like)",
@@ -34,6 +35,11 @@ def failure_of(error: DatabaseError, what: str) -> VectorStoreError:
     """What to raise for `error`, which came while `what` was done."""
     if sqlstate(error) == "53100":
         return StoreFull(f"{what}: {error}, and try the same again; what was kept is there")
+    if sqlstate(error) in _DAMAGED:
+        return StoreDamaged(
+            f"{what}: {error}; `dovetail knowledge reindex` with the collection's name makes its "
+            "indexes anew; if that fails too, it is the table: restore a backup"
+        )
     return VectorStoreError(f"{what}: {error}")
 
 
