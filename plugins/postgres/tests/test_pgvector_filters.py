@@ -33,9 +33,10 @@ VALUES = st.recursive(
 )
 METADATA = st.dictionaries(NAMES, VALUES, max_size=4)
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map(".".join) | st.just("source")
+RANGES = ["$gt", "$gte", "$lt", "$lte"]
 CONDITIONS = (
     SCALARS
-    | st.dictionaries(st.sampled_from(["$gt", "$gte", "$lt", "$lte"]), NUMBERS | TEXTS, min_size=1)
+    | st.dictionaries(st.sampled_from(RANGES), NUMBERS | TEXTS, min_size=1)
     | st.dictionaries(st.sampled_from(["$eq", "$ne"]), SCALARS, min_size=1)
     | st.dictionaries(st.sampled_from(["$in", "$nin"]), st.lists(SCALARS, max_size=3), min_size=1)
     | st.dictionaries(st.just("$exists"), st.booleans(), min_size=1)
@@ -53,11 +54,13 @@ FILTERS = st.recursive(
 
 @settings(
     deadline=None,
-    max_examples=300,
+    max_examples=100,
     # The collection is begun anew by each example.
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.lists(METADATA, min_size=1, max_size=8), st.lists(FILTERS, min_size=1, max_size=8))
+@example([{"a": "a"}, {"a": "a\ue000"}], [{"a": {h: f"a{c}"}} for h in RANGES for c in "\0\ud800"])
+@example([{"a": [[5]]}, {"a": {"b": 5}}, {"a": [{}]}], [{"a": {"$gt": 1}}, {"a": 5}, {"a": None}])
 @example([{"a": float(2**62)}, {"a": 2**62}, {"a": [[1]]}], [{"a": 2**62}, {"a": {"$gte": 2**62}}])
 async def test_as_in_python(
     vectors: PostgresVectors, known: list[Mapping[str, Any]], filters: list[Mapping[str, Any]]
