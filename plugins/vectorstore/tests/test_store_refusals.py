@@ -29,6 +29,9 @@ async def store(model: Embeddings) -> AsyncIterator[VectorStore]:
 async def test_a_bad_item_fails_alone_and_is_listed(store: VectorStore, model: Embeddings) -> None:
     nested: list[Any] = []
     nested.append(nested)
+    deep: Any = "\U0001f600"
+    for _ in range(950):
+        deep = {"a": deep}
     bad: list[Any] = [
         Item(""),
         Item(" \n"),
@@ -36,6 +39,7 @@ async def test_a_bad_item_fails_alone_and_is_listed(store: VectorStore, model: E
         Item("this is refused by the model"),
         Item("a", metadata={"a": object()}),
         Item("b", metadata={"a": nested}),
+        Item("deep", metadata={"a": deep}),
         Item("c", metadata={"owner": "bob"}),
         Item("d", metadata={"a": float("nan")}),
         Item(cast("Any", 7)),  # as an event may bring it

@@ -93,15 +93,15 @@ def _metadata(metadata: object) -> dict[str, Any]:
         )
     try:
         text = json.dumps(dict(metadata), allow_nan=False)
+        made: dict[str, Any] = json.loads(text)
+        if "\\u0000" in text or "\\ud" in text:  # perhaps: a whole pair is written like that too
+            made = _cleaned(made)
     except (TypeError, ValueError, RecursionError) as error:
         raise ItemRefused(f"its metadata is nothing that JSON has: {error}") from error
     if len(text) > LARGEST_METADATA:
         raise ItemRefused(
             f"its metadata has {len(text)} characters as JSON, of {LARGEST_METADATA} at most"
         )
-    made: dict[str, Any] = json.loads(text)
-    if "\\u0000" in text or "\\ud" in text:  # perhaps: a whole pair is written like that too
-        made = _cleaned(made)
     return made
 
 
