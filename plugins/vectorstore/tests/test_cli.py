@@ -240,6 +240,12 @@ def test_a_config_without_the_store_says_what_to_write(run: Run, folder: Path) -
         run("list")
 
 
+def test_a_config_without_an_embedding_model_says_what_to_write(run: Run, folder: Path) -> None:
+    write(folder, {"dovetail.toml": "[chat]\n\n[plugins.vectorstore]\n"})
+    with pytest.raises(DovetailError, match=r"name one in `embedding_model` of \[chat\]"):
+        run("add", "docs")
+
+
 def test_without_a_config_it_is_one_line(folder: Path) -> None:
     (folder / "dovetail.toml").unlink()
     done = subprocess.run(

@@ -198,7 +198,7 @@ def wrong_model(collection: str, made: MadeWith, model: str, dimension: int | No
 
     return (
         f"the collection `{collection}` was made with {said(made.model, made.dimension)} and "
-        f"cannot be compared with vectors of {said(model, dimension)}: set `embedding_model` of "
-        f"[plugins.vectorstore] back, or have its texts embedded again by "
+        f"cannot be compared with vectors of {said(model, dimension)}: set `embedding_model` (and "
+        f"`dimensions`) back, or have its texts embedded again by "
         f"`dovetail knowledge reindex {collection}`"
     )

@@ -199,7 +199,8 @@ def reindex(*, collection: str, everything: bool, config: str | None, as_json: b
         told = {"embedded": done.embedded, "vectors": done.vectors, "refused": refused}
         out.write_json(told)
     else:
-        click.echo(f"{out.count_of(done.embedded, 'chunk')} embedded; {done.vectors:,} vectors")
+        there = out.count_of(done.vectors, "vector")
+        click.echo(f"{out.count_of(done.embedded, 'chunk')} embedded; {there}")
         for one in refused:
             click.echo(f"{one['source']}: {one['reason']}", err=True)
     if refused:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from dovetail import (
+    DependencyResolutionError,
     EmbeddingProvider,
     EmbeddingRequest,
     ExecutionContext,
@@ -18,7 +19,7 @@ from dovetail import (
     ProviderTimeout,
     current_context,
 )
-from dovetail_vectorstore.errors import ItemRefused
+from dovetail_vectorstore.errors import ItemRefused, VectorStoreError
 from dovetail_vectorstore.preparing import unit
 
 if TYPE_CHECKING:
@@ -144,7 +145,13 @@ class Embedder:
             if wanted is None
             else Annotated[EmbeddingProvider, Named(str(wanted))]
         )
-        found: EmbeddingProvider = self._container.resolve(kind)
+        try:
+            found: EmbeddingProvider = self._container.resolve(kind)
+        except DependencyResolutionError as error:
+            raise VectorStoreError(
+                "the vector store has no embedding model: name one in `embedding_model` of [chat], "
+                f"or of [plugins.vectorstore]; {error.original_exception or error}"
+            ) from error
         return found
 
 
