@@ -36,6 +36,8 @@ class Embeddings(FakeModel):
         self.away_after: int | None = None
         """After how many batches it is out of reach."""
         self.asked = 0
+        self.stumbles = ""
+        """A word that has it break down."""
         self.broken: dict[str, tuple[float, ...]] = {}
         """What it makes of these texts in place of a vector."""
         self.loses = 0
@@ -51,6 +53,8 @@ class Embeddings(FakeModel):
             raise InvalidRequest(f"it makes no vectors of {request.dimensions} dimensions")
         if self.away_after is not None and len(self.batches) >= self.away_after:
             raise ProviderUnavailable("it is away")
+        if self.stumbles and any(self.stumbles in text for text in request.input):
+            raise ProviderUnavailable("status 500")
         if any("refused" in text for text in request.input):
             raise InvalidRequest("that word is not embedded")
         self.batches.append(request.input)

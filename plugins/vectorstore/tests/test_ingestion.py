@@ -290,7 +290,7 @@ async def test_after_the_model_broke_down_it_goes_on_from_there(calls: int, tmp_
     async with library(batch_size=2, concurrency=1) as shelf:
         await shelf.ingestion.add(["a.md"], scope=SHARED, base=tmp_path)
         write(tmp_path, {"a.md": files["a.md"].replace("Section", "Chapter")})
-        shelf.model.failures.extend([*[None] * (calls - 1), DOWN])
+        shelf.model.failures.extend([*[None] * (calls - 1), DOWN, DOWN])
         shelf.model.texts.clear()
         try:
             await shelf.ingestion.add(["."], scope=SHARED, base=tmp_path)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from dovetail import InvalidRequest, InvalidResponse
+from dovetail import InvalidRequest, InvalidResponse, ProviderUnavailable
 from dovetail_vectorstore import Item, VectorStore, VectorStoreSettings, open_store
 from plugins.vectorstore.tests.storing import ADA, MEMORY, Embeddings
 
@@ -86,6 +86,27 @@ async def test_a_text_whose_vector_is_no_vector_is_refused_alone(
     assert [(refused.index, added.added) for refused in added.refused] == [(1, 2)]
     assert "its vector" in added.refused[0].reason
     assert [hit.text for hit in await store.search("two", scope=ADA, limit=1)] == ["two"]
+
+
+async def test_a_text_that_the_model_breaks_down_at_is_refused_alone(
+    store: VectorStore, model: Embeddings
+) -> None:
+    model.stumbles = "bad"
+    added = await store.add([f"text {n}" for n in range(63)] + ["bad"], scope=ADA)
+    assert [(refused.index, added.added) for refused in added.refused] == [(63, 63)]
+    assert "status 500" in added.refused[0].reason
+    assert model.asked < 25
+
+
+async def test_a_model_that_is_down_is_asked_once_more_and_no_text_blamed(
+    model: Embeddings,
+) -> None:
+    model.away_after = 0
+    settings = VectorStoreSettings(backend="memory", concurrency=1)
+    async with open_store(settings, model) as store:
+        with pytest.raises(ProviderUnavailable, match="away"):
+            await store.add([f"text {n}" for n in range(640)], scope=ADA)
+    assert model.asked == 2
 
 
 async def test_too_few_vectors_are_told_and_nothing_is_kept(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from dovetail import (
+    AuthenticationError,
     DependencyResolutionError,
     EmbeddingProvider,
     EmbeddingRequest,
@@ -16,7 +17,9 @@ from dovetail import (
     InvalidResponse,
     ModelNotFound,
     Named,
+    ProviderError,
     ProviderTimeout,
+    RateLimited,
     current_context,
 )
 from dovetail_vectorstore.errors import ItemRefused, VectorStoreError
@@ -32,7 +35,9 @@ if TYPE_CHECKING:
 
 
 HARMLESS = "text"
-"""What a model is asked for that has refused all until now."""
+"""What a model is asked for to see whether it is at fault, or what it was given."""
+HOPELESS = (AuthenticationError, ModelNotFound, ProviderTimeout, RateLimited)
+"""What other texts would not make better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ class Embedder:
         self._container = container
         self._provider = provider
         self._slots = asyncio.Semaphore(settings.concurrency)
-        self._works = False
+        self._worked = False
         """Whether it has made a vector yet: then it is a text's fault if it is refused."""
 
     @property
@@ -84,6 +89,16 @@ class Embedder:
         async with self._slots:
             return await self._embed(texts)
 
+    async def embed_query(self, text: str) -> Embedded:
+        """The same for what is searched for, which somebody waits for: nothing else is asked."""
+        async with self._slots:
+            try:
+                return await self._ask([text])
+            except ModelNotFound:
+                raise
+            except InvalidRequest as error:
+                return Embedded((None,), "", (str(error),))
+
     async def token_counter(self) -> TokenCounter | None:
         """What says how many tokens a text has for the model; None if nobody here can."""
         if self.absent:
@@ -96,12 +111,15 @@ class Embedder:
     async def _embed(self, texts: Sequence[str]) -> Embedded:
         try:
             return await self._ask(texts)
-        except ModelNotFound:
+        except HOPELESS:
             raise
-        except InvalidRequest as error:
-            # One of them is too long, or not to its liking: halve them until it is alone.
-            if len(texts) == 1:
-                await self._check_works()
+        except ProviderError as error:
+            # Perhaps one of them is too long, or has the server stumble: halve them until it is
+            # alone. But not if nothing else would do either.
+            alone, refused = len(texts) == 1, isinstance(error, InvalidRequest)
+            if (alone or not refused) and not await self._works(error):
+                raise
+            if alone:
                 return Embedded((None,), "", (str(error),))
         middle = len(texts) // 2
         one, other = await self._embed(texts[:middle]), await self._embed(texts[middle:])
@@ -109,14 +127,18 @@ class Embedder:
             one.vectors + other.vectors, one.model or other.model, one.refusals + other.refusals
         )
 
-    async def _check_works(self) -> None:
-        """Ask for a vector of a text that nobody could refuse, unless it has made one yet.
+    async def _works(self, error: ProviderError) -> bool:
+        """Whether it makes a vector of a text that nobody could refuse, though it raised `error`.
 
-        Raises:
-            InvalidRequest: it is the request that is refused, such as for its `dimensions`.
+        One that has refused something, and made vectors before, is not asked.
         """
-        if not self._works:
+        if isinstance(error, InvalidRequest) and self._worked:
+            return True
+        try:
             await self._ask([HARMLESS])
+        except ProviderError:
+            return False
+        return True
 
     async def _ask(self, texts: Sequence[str]) -> Embedded:
         request = EmbeddingRequest(input=tuple(texts), dimensions=self._settings.dimensions)
@@ -133,7 +155,7 @@ class Embedder:
         if len(response.embeddings) != len(texts):
             message = f"it gave {len(response.embeddings)} vectors for {len(texts)} texts"
             raise InvalidResponse(message, model=model)
-        self._works = True
+        self._worked = True
         return _checked(response.embeddings, model)
 
     def _resolve(self) -> EmbeddingProvider:

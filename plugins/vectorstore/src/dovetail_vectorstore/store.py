@@ -227,7 +227,7 @@ class VectorStore(ContextAwareService):
             return []  # it is found by its words
         model = ""
         if isinstance(query, str):
-            embedded = await self.shared.embedder.embed([clean(query)])
+            embedded = await self.shared.embedder.embed_query(clean(query))
             vector, model = embedded.vectors[0], embedded.model
             if vector is None:
                 raise ItemRefused(f"the embedding model refuses the query: {embedded.refusals[0]}")
