@@ -13,8 +13,15 @@ from dovetail_postgres.vectors.failures import RACED, failure_of, failure_to_ope
 from dovetail_postgres.vectors.opening import prepare
 from dovetail_postgres.vectors.settings import PgvectorSettings
 from dovetail_postgres.vectors.shelves import Shelves
-from dovetail_vectorstore.backend import VectorBackend, Where, check_made_with, wrong_model
+from dovetail_vectorstore.backend import (
+    VectorBackend,
+    Where,
+    check_made_with,
+    unchanged,
+    wrong_model,
+)
 from dovetail_vectorstore.errors import WrongModel
+from dovetail_vectorstore.scope import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -24,7 +31,6 @@ if TYPE_CHECKING:
     from dovetail_postgres.vectors.tables import Shelf
     from dovetail_vectorstore.backend import MadeWith
     from dovetail_vectorstore.items import Collection, Hit, Row, Source, Stats, Stored, Vector
-    from dovetail_vectorstore.scope import Scope
 
 T = TypeVar("T")
 
@@ -99,6 +105,24 @@ class PostgresVectors(ContextAwareService, VectorBackend):
                 await writing.put(connection, shelf, rows)
 
         await self._run(f"putting into `{collection}`", work, WRITE_SECONDS)
+
+    async def give_vectors(self, collection: str, rows: Sequence[Row], *, model: str) -> int:
+        """As the interface says; alone in the collection, so that nothing comes in between."""
+        ids = [row.item.id for row in rows]
+
+        async def work(connection: Connection, shelves: Shelves) -> int:
+            async with connection.transaction():
+                shelf = await shelves.find(connection, collection, lock="FOR UPDATE")
+                if shelf is None:
+                    return 0
+                there = await queries.by_ids(connection, shelf, ids, Where(Scope.everyone()))
+                found = unchanged(rows, there)
+                made = check_made_with(collection, shelf.made, model, found)
+                await shelves.decide(connection, shelf, made, self.settings)
+                await writing.put(connection, shelf, found)
+                return len(found)
+
+        return await self._run(f"embedding what is in `{collection}`", work, WRITE_SECONDS)
 
     async def get(self, collection: str, ids: Sequence[str], scope: Scope) -> list[Stored]:
         """As the interface says."""
