@@ -81,10 +81,16 @@ class StartError(DovetailError):
         super().__init__(self._text())
 
     def _text(self) -> str:
-        items = [str(item) for item in (*self.problems, *self.failures)]
-        if len(items) == 1:
-            return items[0]
-        return f"{len(items)} things are wrong:\n" + "\n".join(f"  • {item}" for item in items)
+        causes = [failure for failure in self.failures if not failure.follows]
+        items = [str(item) for item in (*self.problems, *(causes or self.failures))]
+        text = items[0] if items else ""
+        if len(items) > 1:
+            text = f"{len(items)} things are wrong:\n" + "\n".join(f"  • {item}" for item in items)
+        without = len(self.failures) - len(causes)
+        if causes and without:
+            parts = "1 part that needs" if without == 1 else f"{without} parts that need"
+            text += f"\n    ({parts} it did not start either)"
+        return text
 
 
 class ConfigError(StartError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -205,7 +206,8 @@ async def _start(
     if missing:
         names = ", ".join(f"`{name}`" for _, name in missing)
         absent = NotReady(f"it needs {names}, which did not start")
-        return planned, planned.fail(FailureStage.START, absent, "mend that one first")
+        failure = planned.fail(FailureStage.START, absent, "mend that one first")
+        return planned, replace(failure, follows=True)
     for ref in planned.refs:
         if not ref.soft:
             ref.bind(running["provider", ref.instance])

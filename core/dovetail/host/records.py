@@ -61,6 +61,8 @@ class Failure:
     """The place of the mistake in the config, where it is known better than by its table."""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     """Text that must not be shown, should the cause hold it."""
+    follows: bool = False
+    """Whether nothing is wrong but that something else, which it needs, did not start."""
 
     def __str__(self) -> str:
         """Two lines for a person."""
