@@ -30,6 +30,9 @@ SUBJECTS = (
     "scripted",
     "resolved",
     "ingested",
+    "vectors",
+    "million",
+    "remembered",
 )
 
 
