@@ -59,7 +59,7 @@ class VectorStoreProvider(EventProvider):
         provider remembers every turn for its user; it opens with `start()`, or when first used.
         """
         self._own: Vault | None = None
-        self._kept_by: VectorStore | None = None
+        self._vectors: VectorStore | None = None
         self._opening = asyncio.Lock()
         self._open = False
         self._last: tuple[str, Scope, str] | None = None
@@ -207,10 +207,10 @@ class VectorStoreProvider(EventProvider):
 
     async def _store(self) -> VectorStore:
         await self._open_own()
-        if self._kept_by is None:
-            self._kept_by = VectorStore()
-            self._kept_by.shared = self.shared
-        return self._kept_by
+        if self._vectors is None:
+            self._vectors = VectorStore()
+            self._vectors.shared = self.shared
+        return self._vectors
 
 
 def _said(data: Mapping[str, Any]) -> Scope:
