@@ -25,7 +25,8 @@ async def measure() -> Subject:
     """Adding them, searching, and what they take."""
     subject = Subject("A million vectors", ABOUT, [])
     what = f"{COUNT:,} vectors"
-    with tempfile.TemporaryDirectory(prefix="dovetail-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="dovetail-bench-") as temporary:
+        folder = f"{temporary}/ours"
         vectors, queries = clustered(COUNT)
         began = time.perf_counter()
         await fill(folder, vectors)
