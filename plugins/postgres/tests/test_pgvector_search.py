@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
+from dovetail_postgres.vectors.settings import PgvectorSettings
 from dovetail_vectorstore import Scope
 from dovetail_vectorstore.backend import Where
 from dovetail_vectorstore.errors import ItemRefused
@@ -215,6 +217,11 @@ async def test_vectors_that_are_too_large_are_refused(sizes: PostgresVectors) ->
     with pytest.raises(ItemRefused, match="give it a shorter id"):
         await sizes.put("sized", [row("a", item_id="字" * 1000)], model="m")
     assert await sizes.collections() == []
+
+
+def test_settings_that_no_index_takes_are_refused() -> None:
+    with pytest.raises(ValidationError, match="`ef_construction` should be at least twice `m`"):
+        PgvectorSettings(m=50)
 
 
 async def test_how_the_index_is_built_can_be_changed(opened_vectors: OpenVectors, sql: Any) -> None:

@@ -148,6 +148,8 @@ class Database:
         pool = self._pool
         if pool is None:
             raise DatabaseError("the pool of connections to PostgreSQL is closed")
+        task = asyncio.current_task()
+        cancelled = task.cancelling() if task is not None else 0
         connection = await pool.acquire()
         # A transaction that is cancelled waits for the server to roll it back.
         giving_up = asyncio.get_running_loop().call_later(limit + STOP_SECONDS, _cut, connection)
@@ -156,6 +158,8 @@ class Database:
         except BaseException as error:
             if not is_refusal(error) and not isinstance(error, DovetailError):
                 _cut(connection)  # nobody knows what it is in the middle of
+            if task is not None and task.cancelling() > cancelled:
+                raise asyncio.CancelledError from error  # whatever broke on the way out
             raise
         finally:
             giving_up.cancel()

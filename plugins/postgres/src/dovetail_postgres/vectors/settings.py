@@ -1,6 +1,8 @@
 """What an operator may write in `[plugins.postgres.pgvector]`."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from dovetail import Settings
 
@@ -29,3 +31,10 @@ class PgvectorSettings(Settings):
         description="How many candidates a search looks at, at least: more find more, and take "
         "more time.",
     )
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        if self.ef_construction < 2 * self.m:
+            message = f"`ef_construction` should be at least twice `m`, which is {self.m}"
+            raise ValueError(message)
+        return self
