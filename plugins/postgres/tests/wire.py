@@ -45,6 +45,12 @@ class Wire:
         for line in self._lines:
             line.dead = True
 
+    def cut_dead(self) -> None:
+        """Cut those that went dead."""
+        for line in self._lines:
+            if line.dead:
+                line.cut()
+
     def lose_answer(self, mark: str, *, after: int = 0) -> None:
         """Cut the connection instead of handing on the answer to what holds `mark`.
 
