@@ -1,4 +1,4 @@
-"""The backend in a folder: all is kept in SQLite, and inverted lists beside it find the vectors."""
+"""The backend in a folder: all is kept in SQLite, and faiss beside it finds the vectors."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class EmbeddedBackend(VectorBackend):
         if maker is not None:
             for shelf in self._shelves.values():
                 if shelf.worth_saving(AT_THE_END):
-                    await self._loop.run_in_executor(maker, shelf.save)
+                    await self._database.between_writes(shelf.save)
             await asyncio.to_thread(maker.shutdown)
         await self._database.close()
         self._shelves = {}
@@ -331,7 +331,7 @@ class EmbeddedBackend(VectorBackend):
                 await self._loop.run_in_executor(self._maker, merge.run)
                 await self._database.between_writes(partial(shelf.index.finish, merge))
             if self._maker is not None and shelf.worth_saving(MEANWHILE):
-                await self._loop.run_in_executor(self._maker, shelf.save)
+                await self._database.between_writes(shelf.save)
         finally:
             shelf.merging = False
 
@@ -347,10 +347,8 @@ def _described(connection: sqlite3.Connection, shelf: Shelf) -> Collection:
 
 
 def _details(index: Index | None) -> dict[str, Any]:
-    lists = None if index is None else index.lists
     return {
-        "lists": 0 if lists is None else len(lists.centres),
-        "lists_looked_at": 0 if lists is None else lists.probes,
-        "vectors_in_lists": 0 if lists is None else len(lists),
-        "vectors_beside": 0 if index is None else index.beside,
+        "lists": 0 if index is None else index.lists.nlist,
+        "lists_looked_at": 0 if index is None else index.lists.nprobe,
+        "vectors_in_lists": 0 if index is None else len(index),
     }

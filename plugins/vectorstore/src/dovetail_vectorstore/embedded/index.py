@@ -1,132 +1,83 @@
-"""The vectors of one collection: lists of most, and the latest beside them, searched exactly."""
+"""The vectors of one collection, and whose they are.
+
+faiss allows searches beside one another but none beside a change, which a lock keeps apart.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from threading import Lock
+from typing import TYPE_CHECKING, TypeAlias
 
+import faiss
 import numpy as np
+import numpy.typing as npt
 
-from dovetail_vectorstore.embedded.lists import Lists, build, top
+from dovetail_vectorstore.embedded.lists import (
+    TRAINED_ON,
+    content,
+    make,
+    numbers_in,
+    one_thread,
+    probes_for,
+    single,
+    wanted_lists,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
-    from dovetail_vectorstore.embedded.lists import Codes, Floats, Mask, Numbers
+    from dovetail_vectorstore.embedded.lists import Floats, Numbers
     from dovetail_vectorstore.items import Vector
+
+Codes: TypeAlias = npt.NDArray[np.int32]
 
 FEWEST = 4096
 """How many vectors are searched exactly before lists are made of them."""
-MOST_BESIDE = 16_384
-"""How many may wait beside the lists, however many there are in them."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Beside:
-    """Vectors that are in no list yet; arrays have room behind `count` for those to come."""
-
-    numbers: Numbers
-    owners: Codes
-    vectors: Floats
-    alive: Mask
-    count: int = 0
-
-    @classmethod
-    def empty(cls, dimension: int, room: int = 256) -> _Beside:
-        return cls(
-            np.zeros(room, np.int64),
-            np.zeros(room, np.int32),
-            np.zeros((room, dimension), np.float32),
-            np.ones(room, np.bool_),
-        )
-
-    def plus(self, numbers: Numbers, owners: Codes, vectors: Floats) -> _Beside:
-        """With these behind. Who reads the one before sees no difference."""
-        end = self.count + len(numbers)
-        target = self
-        if end > len(self.numbers):
-            target = _Beside.empty(self.vectors.shape[1], max(end, 2 * len(self.numbers)))
-            for name in ("numbers", "owners", "vectors", "alive"):
-                getattr(target, name)[: self.count] = getattr(self, name)[: self.count]
-        target.numbers[self.count : end] = numbers
-        target.owners[self.count : end] = owners
-        target.vectors[self.count : end] = vectors
-        return _Beside(target.numbers, target.owners, target.vectors, target.alive, end)
-
-    def since(self, count: int) -> _Beside:
-        """Those that came after the first `count`."""
-        rest = slice(count, self.count)
-        made = _Beside.empty(self.vectors.shape[1], max(256, self.count - count))
-        made = made.plus(self.numbers[rest], self.owners[rest], self.vectors[rest])
-        made.alive[: made.count] = self.alive[rest]
-        return made
-
-
-@dataclass(frozen=True, slots=True)
-class _State:
-    lists: Lists | None
-    alive: Mask
-    """Of those in the lists, which were not removed since."""
-    removed: int
-    beside: _Beside
+ENOUGH = 1.4
+"""How many times as many lists may be wanted before other centres are made: twice the vectors."""
+NOBODY = -1
 
 
 class Index:
-    """Changed by one thread at a time, searched by any: a search sees one state of it."""
+    """Changed by one thread at a time, searched by any."""
 
-    def __init__(self, dimension: int) -> None:
+    def __init__(self, dimension: int, lists: faiss.IndexIVFFlat | None = None) -> None:
         self.dimension = dimension
-        self._state = _State(None, np.ones(0, np.bool_), 0, _Beside.empty(dimension))
+        self.lists = single(dimension) if lists is None else lists
+        self._owners = np.full(256, NOBODY, np.int32)
+        """The code of each number's owner; there is room behind `_end`."""
+        self._end = 0
+        self._lock = Lock()
 
     def __len__(self) -> int:
         """How many vectors can be found."""
-        state = self._state
-        listed = 0 if state.lists is None else len(state.lists) - state.removed
-        return listed + int(np.count_nonzero(state.beside.alive[: state.beside.count]))
-
-    @property
-    def lists(self) -> Lists | None:
-        """The lists, if there are enough vectors for any."""
-        return self._state.lists
-
-    @property
-    def beside(self) -> int:
-        """How many vectors are in no list yet."""
-        return self._state.beside.count
+        return int(self.lists.ntotal)
 
     @property
     def due(self) -> bool:
-        """Whether it is time to take what is beside into the lists, and what was removed out."""
-        state = self._state
-        listed = 0 if state.lists is None else len(state.lists)
-        most = min(max(FEWEST, listed // 16), MOST_BESIDE)
-        return state.beside.count >= most or state.removed > max(FEWEST, listed // 4)
+        """Whether it is time to make other lists."""
+        count = len(self)
+        return count >= FEWEST and self.lists.nlist * ENOUGH < wanted_lists(count)
 
-    def adopt(self, lists: Lists, present: Numbers) -> None:
-        """Begin with `lists`, of which only those in `present` are still there (both sorted)."""
-        alive = np.isin(lists.numbers, present, assume_unique=True)
-        removed = int(len(alive) - np.count_nonzero(alive))
-        self._state = _State(lists, alive, removed, self._state.beside)
+    def adopt(self, numbers: Numbers, owners: Codes) -> Numbers:
+        """Keep those of `numbers`, which are sorted, and no others; give what is not here."""
+        here = np.sort(numbers_in(self.lists))
+        self.remove(np.setdiff1d(here, numbers, assume_unique=True))
+        self._own(numbers, owners)
+        return np.setdiff1d(numbers, here, assume_unique=True)
 
     def add(self, numbers: Numbers, owners: Codes, vectors: Floats) -> None:
         """Take in vectors; their numbers are higher than all before."""
-        state = self._state
-        beside = state.beside.plus(numbers, owners, vectors)
-        self._state = _State(state.lists, state.alive, state.removed, beside)
+        with self._changing():
+            self._own(numbers, owners)
+            self.lists.add_with_ids(vectors, numbers)
 
     def remove(self, numbers: Numbers) -> None:
         """Find these no more."""
-        state, removed = self._state, 0
-        if state.lists is not None:
-            places = state.lists.places(numbers)
-            removed = int(np.count_nonzero(state.alive[places]))
-            state.alive[places] = False
-        beside = state.beside
-        known = beside.numbers[: beside.count]
-        places = np.searchsorted(known, numbers)
-        places = places[places < len(known)]
-        beside.alive[places[np.isin(known[places], numbers)]] = False
-        self._state = _State(state.lists, state.alive, state.removed + removed, beside)
+        with self._changing():
+            self._owners[numbers[numbers < self._end]] = NOBODY
+            self.lists.remove_ids(numbers)
 
     def search(
         self,
@@ -139,98 +90,95 @@ class Index:
 
         `owners` are the codes of whose vectors are looked at, `only` the numbers; None: all.
         """
-        state = self._state
-        found: list[tuple[Numbers, Floats]] = []
-        if state.lists is not None and len(state.lists):
-            lists = state.lists
-            mask = state.alive if state.removed else None
-            if owners is not None:
-                mask = _both(mask, _of(lists.owners, owners))
-            if only is not None:
-                chosen = np.zeros(len(lists), np.bool_)
-                chosen[lists.places(only)] = True
-                mask = _both(mask, chosen)
-            places, scores = lists.search(vector, limit, mask)
-            found.append((lists.numbers[places], scores))
-        if state.beside.count:
-            beside, end = state.beside, slice(state.beside.count)
-            mask = beside.alive[end]
-            if owners is not None:
-                mask = mask & _of(beside.owners[end], owners)
-            if only is not None:
-                mask = mask & np.isin(beside.numbers[end], only)
-            scores = np.where(mask, beside.vectors[end] @ vector, np.float32(-np.inf))
-            best = top(scores, limit)
-            found.append((beside.numbers[best], scores[best]))
-        if not found:
-            return []
-        numbers = np.concatenate([part for part, _ in found])
-        scores = np.concatenate([part for _, part in found])
-        order = np.lexsort((numbers, -scores))[:limit]
-        cosines = np.clip(scores[order], -1, 1).tolist()
-        return list(zip(numbers[order].tolist(), cosines, strict=True))
+        with self._lock:
+            if not len(self):
+                return []
+            chosen, probes = None, self.lists.nprobe
+            if owners is not None or only is not None:
+                mask = self._mask(owners, only)
+                chosen = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
+                fewer = -(-len(self) // max(int(np.count_nonzero(mask)), 1))
+                probes = min(self.lists.nlist, probes * fewer)
+            scores, numbers = self.lists.search(
+                np.asarray(vector, np.float32)[np.newaxis],
+                min(limit, len(self)),
+                params=faiss.SearchParametersIVF(sel=chosen, nprobe=probes),
+            )
+        found = numbers[0] >= 0
+        cosines = np.clip(scores[0][found], -1, 1).tolist()
+        return list(zip(numbers[0][found].tolist(), cosines, strict=True))
 
     def merging(self) -> Merge:
-        """Begin to make new lists; the index may be changed meanwhile."""
-        return Merge(self._state)
+        """Begin to make other lists; the index may be changed meanwhile."""
+        return Merge(self, self._end)
 
     def finish(self, merge: Merge) -> None:
         """Go on with the lists that `merge` made, and with what has changed since it began."""
-        state, lists = self._state, merge.made
-        beside = state.beside
-        if lists is None:  # nothing was left to make lists of
-            self._state = _State(None, np.ones(0, np.bool_), 0, beside.since(merge.taken))
-            return
-        alive = np.ones(len(lists), np.bool_)
-        gone = [beside.numbers[: merge.taken][~beside.alive[: merge.taken]]]
-        if state.lists is not None:
-            gone.append(state.lists.numbers[~state.alive])
-        alive[lists.places(np.concatenate(gone))] = False
-        removed = int(len(alive) - np.count_nonzero(alive))
-        self._state = _State(lists, alive, removed, beside.since(merge.taken))
+        one_thread()
+        merge.take(merge.end, self._end)
+        here = numbers_in(merge.made)
+        merge.made.remove_ids(here[self._owners[here] == NOBODY])
+        with self._lock:
+            self.lists = merge.made
 
-    def swap(self, before: Lists, after: Lists) -> None:
-        """Go on with `after`, which is the same as `before`, if that is still in use."""
-        state = self._state
-        if state.lists is before:
-            self._state = _State(after, state.alive, state.removed, state.beside)
+    def part(self, number: int, begin: int, end: int) -> tuple[Numbers, Floats]:
+        """What is in a list, of the numbers from `begin` to before `end`."""
+        with self._lock:
+            numbers, vectors = content(self.lists, number)
+        chosen = (numbers >= begin) & (numbers < end)
+        return (numbers, vectors) if chosen.all() else (numbers[chosen], vectors[chosen])
+
+    def _own(self, numbers: Numbers, owners: Codes) -> None:
+        self._end = int(numbers.max(initial=self._end - 1)) + 1
+        if self._end > len(self._owners):
+            more = max(self._end, 2 * len(self._owners)) - len(self._owners)
+            self._owners = np.append(self._owners, np.full(more, NOBODY, np.int32))
+        self._owners[numbers] = owners
+
+    def _mask(self, owners: Collection[int] | None, only: Numbers | None) -> npt.NDArray[np.bool_]:
+        there = self._owners[: self._end]
+        mask = there != NOBODY if owners is None else np.isin(there, list(owners))
+        if only is not None:
+            chosen = np.zeros_like(mask)
+            chosen[only[only < self._end]] = True
+            mask &= chosen
+        return mask
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        with self._lock:
+            one_thread()
+            yield
 
 
 class Merge:
-    """New lists of what an index holds, made beside its use, by another thread."""
+    """Other lists of what an index holds, made beside its use, by another thread."""
 
-    def __init__(self, state: _State) -> None:
-        self.state = state
-        self.taken = state.beside.count
-        self.made: Lists | None = None
+    def __init__(self, index: Index, end: int) -> None:
+        self.index = index
+        self.end = end
+        """Before which numbers it takes what is there."""
+        self.made = single(index.dimension)
 
     def run(self) -> None:
         """Make them; takes seconds where there are many."""
-        state, beside = self.state, self.state.beside
-        keep = beside.alive[: self.taken].copy()
-        numbers = [beside.numbers[: self.taken][keep]]
-        owners = [beside.owners[: self.taken][keep]]
-        vectors = [beside.vectors[: self.taken][keep]]
-        if state.lists is not None:
-            alive = state.alive.copy()
-            numbers.append(state.lists.numbers[alive])
-            owners.append(state.lists.owners[alive])
-            vectors.append(state.lists.vectors[alive])
-        if sum(map(len, numbers)):
-            self.made = build(
-                np.concatenate(numbers),
-                np.concatenate(owners),
-                np.concatenate(vectors),
-                state.lists,
-            )
+        one_thread()
+        count = wanted_lists(len(self.index))
+        sample = self._sample(count * TRAINED_ON)
+        if len(sample):
+            self.made = make(sample, min(count, len(sample)))
+        self.take(0, self.end)
+        if len(sample):
+            self.made.nprobe = probes_for(self.made, sample)
 
+    def take(self, begin: int, end: int) -> None:
+        """Take over what has the numbers from `begin` to before `end`."""
+        for number in range(self.index.lists.nlist):
+            numbers, vectors = self.index.part(number, begin, end)
+            self.made.add_with_ids(vectors, numbers)
 
-def _of(owners: Codes, codes: Collection[int]) -> Mask:
-    mask = np.zeros(len(owners), np.bool_)
-    for code in codes:
-        mask |= owners == code
-    return mask
-
-
-def _both(one: Mask | None, other: Mask) -> Mask:
-    return other if one is None else one & other
+    def _sample(self, count: int) -> Floats:
+        random = np.random.default_rng(0)
+        share = count / max(len(self.index), 1)
+        parts = [self.index.part(n, 0, self.end)[1] for n in range(self.index.lists.nlist)]
+        return np.concatenate([part[random.random(len(part)) < share] for part in parts])

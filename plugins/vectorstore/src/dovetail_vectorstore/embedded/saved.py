@@ -1,59 +1,55 @@
-"""Inverted lists in a file beside the database, which can be made anew if it is damaged."""
+"""The index of vectors in a file beside the database, which can be made anew if it is damaged.
+
+faiss does not notice most damage of what it reads: the file has a checksum before it.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
-from dovetail_vectorstore.embedded.lists import Lists
+import faiss
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-MAGIC = b"dovetail lists 1\n"
-ALIGNED = 64
-_ARRAYS: dict[str, np.dtype[Any]] = {
-    "numbers": np.dtype("<i8"),
-    "owners": np.dtype("<i4"),
-    "vectors": np.dtype("<f4"),
-    "offsets": np.dtype("<i8"),
-    "centres": np.dtype("<f4"),
-}
+MAGIC = b"dovetail lists 2\n"
 
 
 class BadIndexError(Exception):
     """The file cannot be used; the message says why."""
 
 
-def save(lists: Lists, path: Path, belongs: str) -> None:
+class _Checked:
+    """Hands bytes on, and keeps their checksum."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._write = write
+        self.sum = 0
+
+    def __call__(self, part: bytes) -> None:
+        self.sum = zlib.crc32(part, self.sum)
+        self._write(part)
+
+
+def save(lists: faiss.IndexIVFFlat, path: Path, belongs: str) -> None:
     """Write `lists`, whole or not at all; `belongs` says to which vectors of which store.
 
     Raises:
         OSError: it cannot be written, such as for want of room.
     """
-    arrays = {
-        name: np.ascontiguousarray(getattr(lists, name), kind) for name, kind in _ARRAYS.items()
-    }
-    head = {
-        "belongs": belongs,
-        "probes": lists.probes,
-        "shapes": {name: array.shape for name, array in arrays.items()},
-        "checks": {name: zlib.crc32(array.data) for name, array in arrays.items()},
-    }
-    text = json.dumps(head).encode()
     new = path.with_suffix(".new")
     try:
         with new.open("wb") as file:
             new.chmod(0o600)
-            file.write(MAGIC + len(text).to_bytes(8, "little") + text)
-            for array in arrays.values():
-                file.write(b"\0" * (-file.tell() % ALIGNED))
-                file.write(array.data)
+            file.write(MAGIC + b"%08x\n" % 0)
+            body = _Checked(file.write)
+            body(belongs.encode() + b"\n")
+            faiss.write_index(lists, faiss.PyCallbackIOWriter(body))
+            file.seek(len(MAGIC))
+            file.write(b"%08x" % body.sum)
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
@@ -62,8 +58,8 @@ def save(lists: Lists, path: Path, belongs: str) -> None:
         raise
 
 
-def load(path: Path, belongs: str) -> Lists | None:
-    """The lists in a file, read as they are needed; None if there is none, or one of other vectors.
+def load(path: Path, belongs: str) -> faiss.IndexIVFFlat | None:
+    """The lists in a file; None if there is none, or one of other vectors.
 
     Raises:
         BadIndexError: it is damaged.
@@ -71,52 +67,18 @@ def load(path: Path, belongs: str) -> Lists | None:
     if not path.exists():
         return None
     try:
-        head, places = _head(path)
-        if head["belongs"] != belongs:
-            return None
-        found: dict[str, Any] = {}
-        for name, kind in _ARRAYS.items():
-            shape = tuple(head["shapes"][name])
-            size = int(np.prod(shape))
-            array: npt.NDArray[Any] = np.empty(shape, kind)
-            if size:
-                array = np.memmap(path, kind, "r", places[name], shape)
-            if zlib.crc32(array.data) != head["checks"][name]:
-                raise BadIndexError(f"its {name} are not what was written")
-            # A plain view: slices of a memmap are slow to make.
-            found[name] = array.view(np.ndarray)
-        return _checked(Lists(**found, probes=int(head["probes"])))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        with path.open("rb") as file:
+            if file.readline(64) != MAGIC:
+                raise BadIndexError("it does not begin as an index does")
+            right, body = int(file.readline(64), 16), file.tell()
+            found = 0
+            while part := file.read(1 << 20):
+                found = zlib.crc32(part, found)
+            if found != right:
+                raise BadIndexError("it is not what was written")
+            file.seek(body)
+            if file.readline(256).decode().rstrip("\n") != belongs:
+                return None
+            return faiss.read_index(faiss.PyCallbackIOReader(file.read))
+    except (OSError, ValueError, RuntimeError) as error:
         raise BadIndexError(f"it cannot be read: {error}") from error
-
-
-def _head(path: Path) -> tuple[Any, dict[str, int]]:
-    with path.open("rb") as file:
-        if file.read(len(MAGIC)) != MAGIC:
-            raise BadIndexError("it does not begin as an index does")
-        length = int.from_bytes(file.read(8), "little")
-        if length > 1 << 20:
-            raise BadIndexError("its head is too long")
-        head = json.loads(file.read(length))
-        place = file.tell()
-    places = {}
-    for name, kind in _ARRAYS.items():
-        place += -place % ALIGNED
-        places[name] = place
-        place += int(np.prod(head["shapes"][name])) * kind.itemsize
-    if place > path.stat().st_size:
-        raise BadIndexError("its end is missing")
-    return head, places
-
-
-def _checked(lists: Lists) -> Lists:
-    count = len(lists.numbers)
-    fits = (
-        lists.vectors.shape == (count, lists.centres.shape[1])
-        and len(lists.owners) == count
-        and len(lists.offsets) == len(lists.centres) + 1
-        and int(lists.offsets[-1]) == count
-    )
-    if not fits:
-        raise BadIndexError("its parts do not fit each other")
-    return lists

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
+    import faiss
+
     from dovetail_vectorstore.backend import MadeWith
-    from dovetail_vectorstore.embedded.lists import Lists, Numbers
+    from dovetail_vectorstore.embedded.index import Codes
+    from dovetail_vectorstore.embedded.lists import Numbers
 
 log = structlog.get_logger("dovetail")
 
@@ -39,8 +42,8 @@ class Shelf:
     index: Index | None = None
     owners: set[int] = field(default_factory=set)
     """The codes of all whose vectors may be in the index."""
-    saved: Lists | None = None
-    """The lists that are in the file."""
+    saved: int = 0
+    """How many vectors are in the file."""
     merging: bool = False
 
     @property
@@ -52,31 +55,29 @@ class Shelf:
         """The index, loaded if it is not yet; None while there are no vectors."""
         if self.index is not None or self.made.dimension is None:
             return self.index
-        index = Index(self.made.dimension)
-        present = self._present(connection)
-        lists = self._load()
-        missing = present
-        if lists is not None:
-            index.adopt(lists, present)
-            missing = np.setdiff1d(present, lists.numbers, assume_unique=True)
-        self._read(connection, index, missing)
-        self.index, self.saved = index, lists
+        numbers, owners = self._present(connection)
+        index = Index(self.made.dimension, self._load())
+        self.saved = len(index)
+        self._read(connection, index, index.adopt(numbers, owners))
+        self.index = index
         return index
 
-    def _present(self, connection: sqlite3.Connection) -> Numbers:
+    def _present(self, connection: sqlite3.Connection) -> tuple[Numbers, Codes]:
         found = connection.execute(
             "SELECT n, owner FROM items INDEXED BY items_embedded "
             "WHERE collection = ? AND embedded",
             (self.code,),
         ).fetchall()
         self.owners = {owner for _, owner in found}
-        return np.sort(np.fromiter((number for number, _ in found), np.int64, len(found)))
+        numbers, owners = np.array(found, np.int64).reshape(-1, 2).T
+        order = np.argsort(numbers)
+        return numbers[order], owners[order].astype(np.int32)
 
-    def _load(self) -> Lists | None:
+    def _load(self) -> faiss.IndexIVFFlat | None:
         dimension = self.made.dimension
         try:
             lists = load(self.file, self.belongs)
-            if lists is not None and lists.vectors.shape[1] != dimension:
+            if lists is not None and lists.d != dimension:
                 raise BadIndexError("its vectors have another dimension")
         except BadIndexError as error:
             message = "an index of vectors is damaged, and is made anew from what is stored"
@@ -101,27 +102,18 @@ class Shelf:
             )
 
     def worth_saving(self, part: float) -> bool:
-        """Whether the lists differ from those in the file by more than this part of them."""
-        lists = None if self.index is None else self.index.lists
-        if lists is None or lists is self.saved:
-            return False
-        before = 0 if self.saved is None else len(self.saved)
-        return abs(len(lists) - before) > max(FEWEST // 2, before * part)
+        """Whether the index differs from the file by more than this part of it."""
+        count = 0 if self.index is None else len(self.index)
+        return count >= FEWEST and abs(count - self.saved) > max(FEWEST // 2, self.saved * part)
 
     def save(self) -> None:
-        """Put the lists into the file; what it cannot hold is made anew when it is loaded."""
-        index = self.index
-        lists = None if index is None else index.lists
-        if index is None or lists is None:
+        """Put the index into the file, while nothing is written."""
+        if self.index is None:
             return
         try:
-            save(lists, self.file, self.belongs)
-            # From now on the system may take the memory back, and read it from there again.
-            again = load(self.file, self.belongs)
-        except (OSError, BadIndexError) as error:
+            save(self.index.lists, self.file, self.belongs)
+        except (OSError, RuntimeError) as error:
             message = "an index of vectors could not be saved: the next start will take longer"
             log.warning(message, file=str(self.file), collection=self.name, why=str(error))
             return
-        self.saved = again
-        if again is not None:
-            index.swap(lists, again)
+        self.saved = len(self.index)
