@@ -168,8 +168,8 @@ class Merge:
         if len(sample):
             self.made = make(sample, min(count, len(sample)))
         self.take(0, self.end)
-        if len(sample):
-            self.made.nprobe = probes_for(self.made, sample)
+        if self.made.ntotal:
+            self.made.nprobe = probes_for(self.made)
 
     def take(self, begin: int, end: int) -> None:
         """Take over what has the numbers from `begin` to before `end`."""

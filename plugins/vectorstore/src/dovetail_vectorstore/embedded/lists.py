@@ -75,20 +75,18 @@ def numbers_in(lists: faiss.IndexIVFFlat) -> Numbers:
     return np.concatenate([content(lists, number)[0] for number in range(lists.nlist)])
 
 
-def probes_for(lists: faiss.IndexIVFFlat, sample: Floats) -> int:
+def probes_for(lists: faiss.IndexIVFFlat) -> int:
     """How many lists have to be looked at for `RECALL`.
 
     Half of the samples are vectors that are there; the others lie on the way from one to another,
     as a question may lie beside the passage that answers it.
     """
-    random = np.random.default_rng(1)
-    one, other = random.choice(len(sample), (2, SAMPLES))
-    queries = sample[one].copy()
-    queries[::2] += sample[other[::2]] / 2
+    one, other = _drawn(lists, SAMPLES), _drawn(lists, SAMPLES, seed=2)
+    one[::2] += other[::2] / 2
 
     def found(probes: int) -> Numbers:
         params = faiss.SearchParametersIVF(nprobe=probes)
-        numbers: Numbers = lists.search(queries, NEAREST, params=params)[1]
+        numbers: Numbers = lists.search(one, NEAREST, params=params)[1]
         return numbers
 
     most = int(lists.nlist)
@@ -99,3 +97,13 @@ def probes_for(lists: faiss.IndexIVFFlat, sample: Floats) -> int:
             break
         probes = min(most, probes + max(1, probes // 8))
     return probes
+
+
+def _drawn(lists: faiss.IndexIVFFlat, count: int, seed: int = 1) -> Floats:
+    """Some of the vectors, not only of those that the centres were made of."""
+    ends = np.cumsum([lists.invlists.list_size(number) for number in range(lists.nlist)])
+    places = np.random.default_rng(seed).choice(ends[-1], count)
+    where = np.searchsorted(ends, places, side="right").tolist()
+    return np.stack(
+        [content(lists, n)[1][p] for n, p in zip(where, places - ends[where], strict=True)]
+    )
