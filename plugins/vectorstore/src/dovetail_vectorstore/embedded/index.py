@@ -180,5 +180,6 @@ class Merge:
     def _sample(self, count: int) -> Floats:
         random = np.random.default_rng(0)
         share = count / max(len(self.index), 1)
-        parts = [self.index.part(n, 0, self.end)[1] for n in range(self.index.lists.nlist)]
+        # List after list: a copy of all vectors would be as large as the index.
+        parts = (self.index.part(n, 0, self.end)[1] for n in range(self.index.lists.nlist))
         return np.concatenate([part[random.random(len(part)) < share] for part in parts])
