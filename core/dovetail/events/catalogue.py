@@ -101,6 +101,7 @@ KINDS: tuple[EventKind, ...] = (
         operation=("`chat` or `embed`.", "chat"),
         provider=("The instance that was asked.", "ollama"),
         model=("The model that answered, else the one that was asked for.", "llama3.2"),
+        request_model=("The model that was asked for; empty for the provider's own.", "llama3.2"),
         finish_reason=("Why the answer ended; None for `embed`.", "stop"),
         usage=_USAGE,
         seconds=_SECONDS,

@@ -42,6 +42,7 @@ async def test_calls_and_their_tokens_are_counted(open_kernel: Open, model: Fake
     call = {
         "gen_ai_operation_name": "chat",
         "gen_ai_provider_name": "fake",
+        "gen_ai_request_model": "fake-1",
         "gen_ai_response_model": "fake-1-2026",
     }
     assert page(f"{DURATION}_count", **call) == 2
