@@ -146,8 +146,9 @@ async def test_a_new_owner_is_not_found_by_others_before_the_index_knows_of_him(
     await backend.open()
     await backend.put("c", [row("a", [1, 0], scope=ADA), row("b", [1, 0], scope=BOB)], model="m")
     # The moment between what is kept and what the index is told cannot be met from outside.
-    shelf = backend._shelves["c"]  # noqa: SLF001 - as above
-    shelf.owners = set(sorted(shelf.owners)[:1])
+    index = backend._shelves["c"].index  # noqa: SLF001 - as above
+    assert index is not None
+    index.known = set(sorted(index.known)[:1])
     for scope in (ADA, BOB):
         hits = await backend.near("c", unit(axis(0, 2)), Where(scope), 9)
         assert {hit.item.owner for hit in hits} <= {scope.owner}
@@ -220,7 +221,7 @@ async def test_a_damaged_index_is_told_and_made_anew(tmp_path: Path, damage: str
             "flipped": whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
             "emptied": b"",
             "foreign": b"SQLite format 3\0" * 100,
-            "odd head": whole.replace(b"lists 2", b"lists 0", 1),
+            "odd head": whole.replace(b"lists 3", b"lists 0", 1),
         }[damage]
     )
     with capture_logs() as logs:

@@ -20,6 +20,7 @@ from dovetail_vectorstore.embedded import queries
 from dovetail_vectorstore.embedded.database import Database
 from dovetail_vectorstore.embedded.folder import Folder
 from dovetail_vectorstore.embedded.rows import remove
+from dovetail_vectorstore.embedded.saved import end_of
 from dovetail_vectorstore.embedded.shelf import Shelf
 from dovetail_vectorstore.embedded.writing import Changes, put
 from dovetail_vectorstore.errors import WrongModel
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from dovetail_vectorstore.embedded.index import Index
     from dovetail_vectorstore.items import Hit, Row, Source, Stored, Vector
 
-MEANWHILE, AT_THE_END = 0.5, 0.0
-"""By which part the lists must differ from those in the file for them to be saved."""
+AT_THE_END = 2048
+"""How many changes of an index are worth saving it when the store is closed."""
 
 
 class EmbeddedBackend(VectorBackend):
@@ -61,9 +62,8 @@ class EmbeddedBackend(VectorBackend):
         maker, self._maker = self._maker, None
         await asyncio.gather(*merges, return_exceptions=True)
         if maker is not None:
-            for shelf in self._shelves.values():
-                if shelf.worth_saving(AT_THE_END):
-                    await self._database.between_writes(shelf.save)
+            for shelf in list(self._shelves.values()):
+                await self._database.between_writes(partial(self._save, shelf, AT_THE_END))
             await asyncio.to_thread(maker.shutdown)
         await self._database.close()
         self._shelves = {}
@@ -173,14 +173,12 @@ class EmbeddedBackend(VectorBackend):
 
     async def near(self, collection: str, vector: Vector, where: Where, limit: int) -> list[Hit]:
         """As the interface says."""
-        shelf = self._shelves.get(collection)
-        if shelf is None or shelf.made.dimension is None:
+        shelf = await self._loaded(collection)
+        if shelf is None or shelf.index is None:
             return []
-        if len(vector) != shelf.made.dimension:
+        if len(vector) != shelf.index.dimension:
             raise WrongModel(wrong_model(collection, shelf.made, "", len(vector)))
-        index = shelf.index or await self._load(shelf)
-        if index is None:
-            return []
+        index = shelf.index
         return await self._database.read(
             lambda connection: queries.near(connection, shelf, index, vector, where, limit)
         )
@@ -244,33 +242,35 @@ class EmbeddedBackend(VectorBackend):
 
     async def rebuild(self, collection: str) -> int:
         """Make the indexes of vectors and of words again from what is kept."""
-        shelf = self._shelves.get(collection)
-        if shelf is None:
-            return 0
 
-        def work(connection: sqlite3.Connection) -> Shelf:
+        def work(connection: sqlite3.Connection) -> Shelf | None:
+            shelf = self._shelves.get(collection)
+            if shelf is None:
+                return None
             connection.execute("INSERT INTO words (words) VALUES ('rebuild')")
             shelf.file.unlink(missing_ok=True)
             fresh = Shelf(shelf.name, shelf.code, shelf.made, shelf.file, shelf.store, shelf.epoch)
             fresh.open_index(connection)
             return fresh
 
-        def kept(fresh: Shelf) -> None:
-            self._shelves[collection] = fresh
+        def kept(fresh: Shelf | None) -> None:
+            if fresh is not None:
+                self._shelves[collection] = fresh
+                self._look(fresh)
 
         fresh = await self._database.write(work, kept)
-        if fresh.index is None:
+        if fresh is None or fresh.index is None:
             return 0
-        if fresh.index.due:
-            await self._merge(fresh)
+        if self._merges:
+            await asyncio.wait(self._merges)
         return len(fresh.index)
 
     async def stats(self, collection: str) -> Stats | None:
         """As the interface says."""
-        shelf = self._shelves.get(collection)
+        shelf = await self._loaded(collection)
         if shelf is None:
             return None
-        index = shelf.index or await self._load(shelf)
+        index = shelf.index
 
         def read(connection: sqlite3.Connection) -> Stats:
             counted = "SELECT count(*) FROM (SELECT DISTINCT {} FROM items WHERE collection = ?)"
@@ -282,9 +282,20 @@ class EmbeddedBackend(VectorBackend):
 
         return await self._database.read(read)
 
-    async def _load(self, shelf: Shelf) -> Index | None:
-        await self._database.write(shelf.open_index, lambda _: self._look(shelf))
-        return shelf.index
+    async def _loaded(self, collection: str) -> Shelf | None:
+        """The collection as it is by then, with its index if it has vectors."""
+        shelf = self._shelves.get(collection)
+        if shelf is None or shelf.index is not None or shelf.made.dimension is None:
+            return shelf
+
+        def work(connection: sqlite3.Connection) -> Shelf | None:
+            shelf = self._shelves.get(collection)
+            if shelf is not None:
+                shelf.open_index(connection)
+                self._look(shelf)
+            return shelf
+
+        return await self._database.write(work)
 
     def _read_collections(self, connection: sqlite3.Connection) -> None:
         (self._store,) = connection.execute(
@@ -295,6 +306,15 @@ class EmbeddedBackend(VectorBackend):
         ):
             made, file = MadeWith(model, dimension), self._folder.index(code)
             self._shelves[name] = Shelf(name, code, made, file, self._store, epoch)
+        # A file of a state after this one, which a power failure or a backup took back, has other
+        # vectors for numbers that are given from now on. Others are of what was dropped.
+        (last,) = connection.execute(
+            "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'items'"
+        ).fetchone()
+        known = {shelf.file for shelf in self._shelves.values()}
+        for file in self._folder.indexes():
+            if file not in known or end_of(file) > last + 1:
+                file.unlink(missing_ok=True)
 
     def _new(self, connection: sqlite3.Connection, name: str) -> Shelf:
         code = connection.execute("INSERT INTO collections (name) VALUES (?)", (name,)).lastrowid
@@ -324,16 +344,20 @@ class EmbeddedBackend(VectorBackend):
 
     async def _merge(self, shelf: Shelf) -> None:
         """Make new lists, beside everything else, until there is no need for more."""
-        shelf.merging = True
         try:
             while shelf.index is not None and shelf.index.due and self._maker is not None:
                 merge = shelf.index.merging()
                 await self._loop.run_in_executor(self._maker, merge.run)
                 await self._database.between_writes(partial(shelf.index.finish, merge))
-            if self._maker is not None and shelf.worth_saving(MEANWHILE):
-                await self._database.between_writes(shelf.save)
+            if self._maker is not None:
+                await self._database.between_writes(partial(self._save, shelf, 0))
         finally:
             shelf.merging = False
+
+    def _save(self, shelf: Shelf, least: int) -> None:
+        """Save its index, if that is still the one of the collection."""
+        if self._shelves.get(shelf.name) is shelf:
+            shelf.save(least=least)
 
 
 def _described(connection: sqlite3.Connection, shelf: Shelf) -> Collection:

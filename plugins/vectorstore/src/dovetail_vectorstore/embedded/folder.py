@@ -30,6 +30,10 @@ class Folder:
         """The file of a collection's index."""
         return self.path / f"index-{collection}.lists"
 
+    def indexes(self) -> list[Path]:
+        """The files of all collections' indexes that are there."""
+        return list(self.path.glob("index-*.lists"))
+
     def hold(self) -> None:
         """Hold it.
 

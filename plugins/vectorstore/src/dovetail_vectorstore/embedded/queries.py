@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dovetail_vectorstore.embedded.failures import damaged_words
 from dovetail_vectorstore.embedded.fields import choosing
 from dovetail_vectorstore.embedded.rows import COLUMNS, JOINED, numbers_in, owner_codes, stored_of
-from dovetail_vectorstore.filters import passes
+from dovetail_vectorstore.filters import AllOf, passes
 from dovetail_vectorstore.items import Hit, Source
 
 if TYPE_CHECKING:
@@ -83,19 +83,16 @@ def near(
     owners: set[int] | None = None
     if where.scope.sees is not None:
         owners = set(owner_codes(connection, where.scope.sees).values())
-        if shelf.owners <= owners:
-            owners = None
-    if where.filters is None:
-        return _hits(connection, index.search(vector, limit, owners), where)
-    # Usually enough of the nearest pass; if not, those that do are found first.
-    depth = 4 * limit + _SPARE
+    # Usually enough of the nearest pass; if not, those that do are found first. Without a filter
+    # these are all that are there: the index may be a moment before the database, or behind it.
+    depth = limit if where.filters is None else 4 * limit + _SPARE
     candidates = index.search(vector, depth, owners)
     hits = [h for h in _hits(connection, candidates, where) if passes(h.item, where.filters)]
     if len(hits) >= limit or len(candidates) < depth:
         return hits[:limit]
     import numpy as np
 
-    text, values = choosing(connection, shelf.code, where.filters)
+    text, values = choosing(connection, shelf.code, where.filters or AllOf(()))
     numbers = np.array([row[0] for row in connection.execute(text, values)], np.int64)
     return _hits(connection, index.search(vector, limit, owners, numbers), where)
 
@@ -186,8 +183,7 @@ def _hits(
 ) -> list[Hit]:
     """The items of these numbers with their scores; one that has just been removed is left out.
 
-    So is one that the scope does not see: the index may be a moment behind the database, or before
-    it, and a new owner's vector may be in it whom the search did not know of.
+    So is one that the scope does not see, whatever the index takes for its owner.
     """
     rows = connection.execute(
         f"SELECT i.n, {COLUMNS} FROM {JOINED} WHERE i.n IN (SELECT value FROM json_each(?))",

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 import faiss
 
+from dovetail_vectorstore.embedded.index import Index
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-MAGIC = b"dovetail lists 2\n"
+MAGIC = b"dovetail lists 3\n"
 
 
 class BadIndexError(Exception):
@@ -34,8 +36,8 @@ class _Checked:
         self._write(part)
 
 
-def save(lists: faiss.IndexIVFFlat, path: Path, belongs: str) -> None:
-    """Write `lists`, whole or not at all; `belongs` says to which vectors of which store.
+def save(index: Index, path: Path, belongs: str) -> None:
+    """Write `index`, whole or not at all; `belongs` says to which vectors of which store.
 
     Raises:
         OSError: it cannot be written, such as for want of room.
@@ -46,8 +48,8 @@ def save(lists: faiss.IndexIVFFlat, path: Path, belongs: str) -> None:
             new.chmod(0o600)
             file.write(MAGIC + b"%08x\n" % 0)
             body = _Checked(file.write)
-            body(belongs.encode() + b"\n")
-            faiss.write_index(lists, faiss.PyCallbackIOWriter(body))
+            body(f"{belongs}\n{index.end}\n{index.added}\n".encode())
+            faiss.write_index(index.lists, faiss.PyCallbackIOWriter(body))
             file.seek(len(MAGIC))
             file.write(b"%08x" % body.sum)
             file.flush()
@@ -58,8 +60,18 @@ def save(lists: faiss.IndexIVFFlat, path: Path, belongs: str) -> None:
         raise
 
 
-def load(path: Path, belongs: str) -> faiss.IndexIVFFlat | None:
-    """The lists in a file; None if there is none, or one of other vectors.
+def end_of(path: Path) -> int:
+    """What is above all numbers in a file; 0 if it does not say."""
+    try:
+        with path.open("rb") as file:
+            head = [file.readline(256) for _ in range(4)]
+        return int(head[3]) if head[0] == MAGIC else 0
+    except (OSError, ValueError):
+        return 0
+
+
+def load(path: Path, belongs: str, dimension: int) -> Index | None:
+    """The index in a file; None if there is none, or one of other vectors.
 
     Raises:
         BadIndexError: it is damaged.
@@ -79,6 +91,10 @@ def load(path: Path, belongs: str) -> faiss.IndexIVFFlat | None:
             file.seek(body)
             if file.readline(256).decode().rstrip("\n") != belongs:
                 return None
-            return faiss.read_index(faiss.PyCallbackIOReader(file.read))
+            _, added = int(file.readline(64)), int(file.readline(64))
+            lists = faiss.read_index(faiss.PyCallbackIOReader(file.read))
     except (OSError, ValueError, RuntimeError) as error:
         raise BadIndexError(f"it cannot be read: {error}") from error
+    if lists.d != dimension:
+        raise BadIndexError("its vectors have another dimension")
+    return Index(dimension, lists, added)

@@ -6,7 +6,7 @@ SCHEMA = 1
 STATEMENTS = (
     "CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     """CREATE TABLE collections (
-        code INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
+        code INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,
         model TEXT NOT NULL DEFAULT '', dimension INTEGER, epoch INTEGER NOT NULL DEFAULT 0)""",
     "CREATE TABLE owners (code INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
     # A number is never given twice, so that an index knows a vector by it.

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import structlog
 
-from dovetail_vectorstore.embedded.index import FEWEST, Index
+from dovetail_vectorstore.embedded.index import FEWEST, OTHERS, Index
 from dovetail_vectorstore.embedded.saved import BadIndexError, load, save
 
 if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
-
-    import faiss
 
     from dovetail_vectorstore.backend import MadeWith
     from dovetail_vectorstore.embedded.index import Codes
@@ -40,10 +38,8 @@ class Shelf:
     epoch: int = 0
     """How often its vectors were forgotten: those in a file of before are others."""
     index: Index | None = None
-    owners: set[int] = field(default_factory=set)
-    """The codes of all whose vectors may be in the index."""
     saved: int = 0
-    """How many vectors are in the file."""
+    """How many changes of the index are in the file."""
     merging: bool = False
 
     @property
@@ -56,9 +52,13 @@ class Shelf:
         if self.index is not None or self.made.dimension is None:
             return self.index
         numbers, owners = self._present(connection)
-        index = Index(self.made.dimension, self._load())
-        self.saved = len(index)
-        self._read(connection, index, index.adopt(numbers, owners))
+        index = self._load(self.made.dimension)
+        missing = index.adopt(numbers, owners)
+        if len(missing) > len(numbers) * OTHERS:
+            # Exactly, until there are other centres: those of before may find little of these.
+            index = Index(self.made.dimension)
+            missing = index.adopt(numbers, owners)
+        self._read(connection, index, missing)
         self.index = index
         return index
 
@@ -68,22 +68,17 @@ class Shelf:
             "WHERE collection = ? AND embedded",
             (self.code,),
         ).fetchall()
-        self.owners = {owner for _, owner in found}
         numbers, owners = np.array(found, np.int64).reshape(-1, 2).T
         order = np.argsort(numbers)
         return numbers[order], owners[order].astype(np.int32)
 
-    def _load(self) -> faiss.IndexIVFFlat | None:
-        dimension = self.made.dimension
+    def _load(self, dimension: int) -> Index:
         try:
-            lists = load(self.file, self.belongs)
-            if lists is not None and lists.d != dimension:
-                raise BadIndexError("its vectors have another dimension")
+            return load(self.file, self.belongs, dimension) or Index(dimension)
         except BadIndexError as error:
             message = "an index of vectors is damaged, and is made anew from what is stored"
             log.warning(message, file=str(self.file), collection=self.name, why=str(error))
-            return None
-        return lists
+            return Index(dimension)
 
     def _read(self, connection: sqlite3.Connection, index: Index, numbers: Numbers) -> None:
         for start in range(0, len(numbers), AT_ONCE):
@@ -101,19 +96,15 @@ class Shelf:
                 vectors.reshape(len(rows), index.dimension),
             )
 
-    def worth_saving(self, part: float) -> bool:
-        """Whether the index differs from the file by more than this part of it."""
-        count = 0 if self.index is None else len(self.index)
-        return count >= FEWEST and abs(count - self.saved) > max(FEWEST // 2, self.saved * part)
-
-    def save(self) -> None:
-        """Put the index into the file, while nothing is written."""
-        if self.index is None:
+    def save(self, *, least: int) -> None:
+        """Put the index into the file if so many have changed, while nothing is written."""
+        index = self.index
+        if index is None or len(index) < FEWEST or index.changes - self.saved < least:
             return
         try:
-            save(self.index.lists, self.file, self.belongs)
+            save(index, self.file, self.belongs)
         except (OSError, RuntimeError) as error:
             message = "an index of vectors could not be saved: the next start will take longer"
             log.warning(message, file=str(self.file), collection=self.name, why=str(error))
             return
-        self.saved = len(self.index)
+        self.saved = index.changes

@@ -39,7 +39,6 @@ class Changes:
         shelf.made = self.made
         if fresh and self.made.dimension is not None:
             shelf.index = Index(self.made.dimension)
-        shelf.owners.update(self.owners)
         if shelf.index is None:
             return
         if self.removed:
