@@ -140,6 +140,22 @@ async def test_a_server_that_was_started_anew_is_asked_as_before(
     assert texts_of(hits) == ["the first"]
 
 
+async def test_after_a_server_came_back_a_call_may_take_as_long_as_ever(
+    opened_vectors: OpenVectors, sql: Any, schema: str
+) -> None:
+    vectors = await opened_vectors(retry_for=2)
+    await fill(vectors)
+    others = "FROM pg_stat_activity WHERE datname = 'postgres' AND pid <> pg_backend_pid()"
+    async with sql.transaction():
+        await sql.execute(f"LOCK TABLE {schema}.vectors_1 IN SHARE ROW EXCLUSIVE MODE")
+        assert await sql.fetch(f"SELECT pg_terminate_backend(pid) {others}")
+        putting = asyncio.create_task(ACTS["put"][0](vectors))
+        await asyncio.wait([putting], timeout=3)  # which is longer than it is tried again
+        assert not putting.done()
+    await putting
+    assert len(await vectors.page("docs", ALL)) == 2
+
+
 async def test_a_put_whose_answer_is_lost_is_done_once(
     opened_vectors: OpenVectors, wire: Wire
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dovetail_vectorstore.errors import VectorStoreError
+from dovetail_vectorstore.testing import axis, row
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -94,3 +95,16 @@ async def test_an_extension_that_is_too_old_or_gone_is_told(
     await database.execute(change)
     with pytest.raises(VectorStoreError, match=match):
         await opened_vectors(url=url)
+
+
+async def test_an_extension_where_nobody_looks_is_told(
+    server: Server, opened_vectors: OpenVectors, database: Any, schema: str
+) -> None:
+    await database.execute("CREATE SCHEMA elsewhere; CREATE EXTENSION vector SCHEMA elsewhere")
+    url = server.url_of(database=schema)
+    with pytest.raises(VectorStoreError, match="in the schema `elsewhere`, where it is not looked"):
+        await opened_vectors(url=url)
+    await database.execute(f"ALTER DATABASE {schema} SET search_path = public, elsewhere")
+    vectors = await opened_vectors(url=url)
+    await vectors.put("docs", [row("text", axis(0))], model="m")
+    assert await vectors.rebuild("docs") == 1

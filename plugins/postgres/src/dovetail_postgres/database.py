@@ -142,7 +142,9 @@ class Database:
                     raise failure from error
             self._note(failure)
             await asyncio.sleep(pause)
-            pause, limit = min(pause * 2, longest), min(limit, left)
+            pause = min(pause * 2, longest)
+            if timeout is None:
+                limit = min(limit, left)
 
     async def _try(self, work: Callable[[Connection], Awaitable[T]], limit: float) -> T:
         pool = self._pool

@@ -33,6 +33,7 @@ _HINTS = {
     "42P05": "behind a pooler such as pgbouncer set `statement_cache_size = 0`",
     "53100": "make room on the server's disk",
     "53300": "lower `pool_size`, or raise the server's `max_connections`",
+    "55P03": "somebody else changes the same, or see the server's `lock_timeout`; try again later",
     "57014": "see the server's `statement_timeout`",
     "57P03": "it may be ready soon",
 }

@@ -9,7 +9,7 @@ from dovetail import ContextAwareService
 from dovetail_postgres.errors import DatabaseError
 from dovetail_postgres.pool import PostgresPool
 from dovetail_postgres.vectors import building, queries, writing
-from dovetail_postgres.vectors.failures import RACED, failure_of, failure_to_open, sqlstate
+from dovetail_postgres.vectors.failures import BUSY, RACED, failure_of, failure_to_open, sqlstate
 from dovetail_postgres.vectors.opening import prepare
 from dovetail_postgres.vectors.settings import PgvectorSettings
 from dovetail_postgres.vectors.shelves import Shelves
@@ -43,6 +43,8 @@ MOST_CANDIDATES = 1_000
 """More pgvector does not take; it goes on from there."""
 TRIES = 5
 """How often a call is begun that others got in the way of."""
+PAUSE = 0.1
+"""How long to wait before the next look at whether a collection can be changed."""
 
 
 class PostgresVectors(ContextAwareService, VectorBackend):
@@ -91,18 +93,19 @@ class PostgresVectors(ContextAwareService, VectorBackend):
         writing.check(rows)
 
         async def work(connection: Connection, shelves: Shelves) -> None:
-            async with connection.transaction():
-                shelf = await shelves.find(connection, collection, lock="FOR SHARE")
-                known = None if shelf is None else shelf.made
-                made = check_made_with(collection, known, model, rows)
-                if shelf is not None and made == known:
-                    await writing.put(connection, shelf, rows)
-                    return
-            async with connection.transaction():  # alone, as this decides something for all
-                shelf = await shelves.find_or_make(connection, collection)
-                made = check_made_with(collection, shelf.made, model, rows)
-                await shelves.decide(connection, shelf, made, self.settings)
-                await writing.put(connection, shelf, rows)
+            while True:
+                async with connection.transaction():
+                    shelf = await shelves.find(connection, collection, lock="FOR SHARE")
+                    known = None if shelf is None else shelf.made
+                    made = check_made_with(collection, known, model, rows)
+                    if shelf is not None and made == known:
+                        return await writing.put(connection, shelf, rows)
+                # alone, as this decides something for all
+                async with shelves.alone(connection, collection, make=True) as shelf:
+                    if shelf is not None:
+                        made = check_made_with(collection, shelf.made, model, rows)
+                        await shelves.decide(connection, shelf, made, self.settings)
+                        return await writing.put(connection, shelf, rows)
 
         await self._run(f"putting into `{collection}`", work, WRITE_SECONDS)
 
@@ -111,16 +114,18 @@ class PostgresVectors(ContextAwareService, VectorBackend):
         ids = [row.item.id for row in rows]
 
         async def work(connection: Connection, shelves: Shelves) -> int:
-            async with connection.transaction():
-                shelf = await shelves.find(connection, collection, lock="FOR UPDATE")
-                if shelf is None:
-                    return 0
-                there = await queries.by_ids(connection, shelf, ids, Where(Scope.everyone()))
-                found = unchanged(rows, there)
-                made = check_made_with(collection, shelf.made, model, found)
-                await shelves.decide(connection, shelf, made, self.settings)
-                await writing.put(connection, shelf, found)
-                return len(found)
+            for rework in (False, True):
+                async with shelves.alone(connection, collection, rework=rework) as shelf:
+                    if shelf is None:
+                        break
+                    there = await queries.by_ids(connection, shelf, ids, Where(Scope.everyone()))
+                    found = unchanged(rows, there)
+                    made = check_made_with(collection, shelf.made, model, found)
+                    if rework or made == shelf.made:
+                        await shelves.decide(connection, shelf, made, self.settings)
+                        await writing.put(connection, shelf, found)
+                        return len(found)
+            return 0
 
         return await self._run(f"embedding what is in `{collection}`", work, WRITE_SECONDS)
 
@@ -162,8 +167,10 @@ class PostgresVectors(ContextAwareService, VectorBackend):
         """As the interface says."""
 
         async def work(connection: Connection, shelves: Shelves) -> bool:
-            async with connection.transaction():
-                return await shelves.drop(connection, collection)
+            async with shelves.alone(connection, collection) as shelf:
+                if shelf is not None:
+                    await shelves.drop(connection, shelf)
+                return shelf is not None
 
         return await self._run(f"dropping `{collection}`", work, WRITE_SECONDS)
 
@@ -192,8 +199,7 @@ class PostgresVectors(ContextAwareService, VectorBackend):
         """As the interface says."""
 
         async def work(connection: Connection, shelves: Shelves) -> None:
-            async with connection.transaction():
-                shelf = await shelves.find(connection, collection, lock="FOR UPDATE")
+            async with shelves.alone(connection, collection) as shelf:
                 if shelf is not None:
                     await writing.clear(connection, shelf)
                     made = type(shelf.made)(model, None)
@@ -215,10 +221,10 @@ class PostgresVectors(ContextAwareService, VectorBackend):
 
         async def work(connection: Connection, shelves: Shelves) -> Stats | None:
             shelf = await shelves.find(connection, collection)
-            if shelf is None:
+            known = await shelves.described(connection, collection)
+            if shelf is None or not known:
                 return None
-            (described,) = await shelves.described(connection, collection)
-            return await building.stats(connection, shelf, described)
+            return await building.stats(connection, shelf, known[0])
 
         return await self._run(f"counting `{collection}`", work, WRITE_SECONDS)
 
@@ -253,13 +259,18 @@ class PostgresVectors(ContextAwareService, VectorBackend):
     ) -> T:
         database = await self._open()
         shelves = Shelves(database.schema)
-        for left in reversed(range(TRIES)):
+        loop = asyncio.get_running_loop()
+        end, tries = loop.time() + timeout, TRIES
+        while True:
             try:
                 return await database.run(lambda c: work(c, shelves), timeout=timeout)
             except DatabaseError as error:
-                if not left or sqlstate(error) not in RACED:
+                tries -= sqlstate(error) in RACED
+                busy = sqlstate(error) in BUSY and loop.time() < end
+                if not tries or not (busy or sqlstate(error) in RACED):
                     raise failure_of(error, what) from error
-        raise AssertionError  # the last try returns or raises
+            if busy:
+                await asyncio.sleep(PAUSE)
 
     async def _open(self) -> Database:
         async with self._opening:

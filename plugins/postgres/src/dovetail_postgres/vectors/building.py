@@ -10,7 +10,7 @@ import asyncio
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
-from dovetail_postgres.vectors.tables import index_of_vectors, kind_of
+from dovetail_postgres.vectors.tables import index_of_vectors, kind_of, reserve
 from dovetail_vectorstore.items import Stats
 
 if TYPE_CHECKING:
@@ -27,6 +27,24 @@ async def rebuild(connection: Connection, shelf: Shelf, settings: PgvectorSettin
 
     One that was broken off leaves an index that is not valid, which is removed first.
     """
+    async with connection.transaction():
+        await connection.execute(reserve(shelf))  # one that is under way is waited for
+        there = await _prepare(connection, shelf, settings)
+    made = index_of_vectors(shelf, shelf.made.dimension, settings)
+    async with _stopped_with_the_call(connection):
+        await connection.execute(f"REINDEX TABLE CONCURRENTLY {shelf.table}")
+        if made and not there:
+            await connection.execute(made)
+        # Not behind another rebuild, which would wait for this in turn.
+        await connection.execute(f"ANALYZE (SKIP_LOCKED) {shelf.table}")
+    count: int = await connection.fetchval(
+        f"SELECT count(*) FROM {shelf.table} WHERE embedding IS NOT NULL"
+    )
+    return count
+
+
+async def _prepare(connection: Connection, shelf: Shelf, settings: PgvectorSettings) -> bool:
+    """Remove what was broken off, and note the settings; whether there is an index of vectors."""
     broken = await connection.fetch(
         "SELECT indexrelid::regclass::text FROM pg_index "
         "WHERE indrelid = to_regclass($1) AND NOT indisvalid AND NOT indisprimary",
@@ -34,22 +52,14 @@ async def rebuild(connection: Connection, shelf: Shelf, settings: PgvectorSettin
     )
     for (name,) in broken:
         await connection.execute(f"DROP INDEX IF EXISTS {name}")
-    there = await connection.fetchval("SELECT to_regclass($1)::oid", shelf.index) is not None
-    if there:
-        await connection.execute(
-            f"ALTER INDEX {shelf.index} "
-            f"SET (m = {settings.m}, ef_construction = {settings.ef_construction})"
-        )
-    made = index_of_vectors(shelf, shelf.made.dimension, settings)
-    async with _stopped_with_the_call(connection):
-        await connection.execute(f"REINDEX TABLE CONCURRENTLY {shelf.table}")
-        if made and not there:
-            await connection.execute(made)
-        await connection.execute(f"ANALYZE {shelf.table}")
-    count: int = await connection.fetchval(
-        f"SELECT count(*) FROM {shelf.table} WHERE embedding IS NOT NULL"
+    index = await connection.fetchrow(
+        "SELECT reloptions FROM pg_class WHERE oid = to_regclass($1)", shelf.index
     )
-    return count
+    wanted = [f"m={settings.m}", f"ef_construction={settings.ef_construction}"]
+    # Only where they are others: it waits for all searches, and has new ones wait.
+    if index is not None and sorted(index[0] or ()) != sorted(wanted):
+        await connection.execute(f"ALTER INDEX {shelf.index} SET ({', '.join(wanted)})")
+    return index is not None
 
 
 async def stats(connection: Connection, shelf: Shelf, described: Collection) -> Stats:

@@ -12,9 +12,12 @@ if TYPE_CHECKING:
 RACED = {
     "42P01",  # the table of a collection that was just dropped
     "42704",  # as above, its index
+    "40P01",  # of two that make its indexes anew one is in the other's way
     "22000",  # a vector of another size than the collection had a moment ago
 }
-"""What an answer is when a collection was changed between two statements of one call."""
+"""What an answer is when a collection was changed during a call."""
+BUSY = {"55P03"}
+"""What an answer is while somebody else changes the collection's table or makes its indexes."""
 _DAMAGED = {"XX001", "XX002"}
 _MISSING = {
     "0A000": "the server has no extension `vector`: install pgvector, 0.8 or newer, on its machine "

@@ -24,11 +24,17 @@ async def prepare(database: Database) -> None:
     from dovetail_postgres.migrations import migrate
 
     await migrate(database, "vectors", STEPS)
-    version = await database.run(_version)
+    version, schema, seen = await database.run(_found)
     if version is None:
         raise DatabaseError(
             f"PostgreSQL at {database.address} has the extension `vector` no more: say "
             "`CREATE EXTENSION vector` there, and restore the tables from a backup"
+        )
+    if not seen:
+        raise DatabaseError(
+            f"PostgreSQL at {database.address} has the extension `vector` in the schema "
+            f"`{schema}`, where it is not looked for: say `ALTER ROLE … SET search_path = public, "
+            f"{schema}` for the user of `url`, or move it by `ALTER EXTENSION vector SET SCHEMA`"
         )
     if tuple(map(int, version.split(".")[:2])) < OLDEST:
         raise DatabaseError(
@@ -37,8 +43,11 @@ async def prepare(database: Database) -> None:
         )
 
 
-async def _version(connection: Connection) -> str | None:
-    version: str | None = await connection.fetchval(
-        "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
+async def _found(connection: Connection) -> tuple[str | None, str | None, bool]:
+    """Which version there is, in which schema, and whether a statement finds it there."""
+    row = await connection.fetchrow(
+        "SELECT extversion, nspname, extnamespace = ANY(SELECT oid FROM pg_namespace "
+        "WHERE nspname = ANY(current_schemas(true))) FROM pg_extension "
+        "JOIN pg_namespace AS schemas ON schemas.oid = extnamespace WHERE extname = 'vector'"
     )
-    return version
+    return (None, None, False) if row is None else tuple(row)

@@ -117,7 +117,7 @@ async def near(
     kind = kind_of(shelf.made.dimension)
     if kind is not None:
         indexed = f"embedding::{kind} <#> {asked}::{kind}"
-        deeper = f"{DEEPER} * {most}"
+        deeper = f"{DEEPER} * {most}::bigint"
         rows = await connection.fetch(statement.format(indexed, deeper), *chosen.values)
     if len(rows) < limit:
         # A scan of the index ends after so many that do not pass. This one uses none.

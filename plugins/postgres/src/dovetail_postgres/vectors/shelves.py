@@ -8,14 +8,15 @@ is checked stays so until it is written.
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from dovetail_postgres.vectors.tables import Shelf, index_of_vectors, table_of_items
+from dovetail_postgres.vectors.tables import Shelf, index_of_vectors, reserve, table_of_items
 from dovetail_vectorstore.backend import MadeWith
 from dovetail_vectorstore.items import Collection
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from dovetail_postgres.database import Connection
     from dovetail_postgres.vectors.settings import PgvectorSettings
@@ -55,17 +56,26 @@ class Shelves:
         )
         return None if row is None else self._shelf(row)
 
-    async def find_or_make(self, connection: Connection, name: str) -> Shelf:
-        """The collection, had alone; made with its table if it is not there."""
-        row = await connection.fetchrow(
-            f"INSERT INTO {self._table} (name) VALUES ($1) ON CONFLICT (name) "
-            f"DO UPDATE SET name = excluded.name RETURNING {_COLUMNS}",
-            name,
-        )
-        shelf = self._shelf(row)
-        if await connection.fetchval("SELECT to_regclass($1)::oid", shelf.table) is None:
-            await connection.execute(table_of_items(shelf))
-        return shelf
+    @asynccontextmanager
+    async def alone(
+        self, connection: Connection, name: str, *, rework: bool = True, make: bool = False
+    ) -> AsyncIterator[Shelf | None]:
+        """A transaction that has the collection alone.
+
+        `rework`: to change its table or its index. `make`: if it is not there it is made with its
+        table, and it is None if somebody made it just now.
+        """
+        # A rebuild waits for every transaction that has read something, and is waited for here. So
+        # nothing may be read in this one until that is over.
+        shelf = await self.find(connection, name)
+        async with connection.transaction():
+            if shelf is not None:
+                if rework:
+                    await connection.execute(reserve(shelf))
+                shelf = await self.find(connection, name, lock="FOR UPDATE")
+            elif make:
+                shelf = await self._make(connection, name)
+            yield shelf
 
     async def decide(
         self, connection: Connection, shelf: Shelf, made: MadeWith, settings: PgvectorSettings
@@ -83,14 +93,10 @@ class Shelves:
             if index:
                 await connection.execute(index)
 
-    async def drop(self, connection: Connection, name: str) -> bool:
-        """Remove it; whether it was there."""
-        row = await connection.fetchrow(
-            f"DELETE FROM {self._table} WHERE name = $1 RETURNING {_COLUMNS}", name
-        )
-        if row is not None:
-            await connection.execute(f"DROP TABLE {self._shelf(row).table}")
-        return row is not None
+    async def drop(self, connection: Connection, shelf: Shelf) -> None:
+        """Remove a collection that is had alone."""
+        await connection.execute(f"DELETE FROM {self._table} WHERE code = $1", shelf.code)
+        await connection.execute(f"DROP TABLE {shelf.table}")
 
     async def described(self, connection: Connection, name: str | None = None) -> list[Collection]:
         """What is known of all collections, or of one."""
@@ -104,6 +110,18 @@ class Shelves:
         return [
             Collection(s.name, s.made.model, s.made.dimension, *counts[s.code]) for s in shelves
         ]
+
+    async def _make(self, connection: Connection, name: str) -> Shelf | None:
+        row = await connection.fetchrow(
+            f"INSERT INTO {self._table} (name) VALUES ($1) ON CONFLICT (name) DO NOTHING "
+            f"RETURNING {_COLUMNS}",
+            name,
+        )
+        if row is None:
+            return None
+        shelf = self._shelf(row)
+        await connection.execute(table_of_items(shelf))
+        return shelf
 
     def _shelf(self, row: Any) -> Shelf:
         made = MadeWith(row["model"], row["dimension"])

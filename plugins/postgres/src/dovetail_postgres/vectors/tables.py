@@ -85,6 +85,20 @@ def table_of_items(shelf: Shelf) -> str:
     """
 
 
+def reserve(shelf: Shelf) -> str:
+    """The statements that let nobody else change its table or its indexes; all others go on.
+
+    Where that is not had soon they fail: a rebuild may have to wait for whoever waits for it here.
+    The time is longer than the second after which the server has autovacuum give way and looks for
+    deadlocks, and shorter than two, so that it never ends the rebuild.
+    """
+    return (
+        "SET LOCAL lock_timeout = '1500ms'; "  # noqa: S608 - no values, see above
+        f"LOCK TABLE {shelf.table} IN SHARE UPDATE EXCLUSIVE MODE; "
+        "SET LOCAL lock_timeout TO DEFAULT"
+    )
+
+
 def index_of_vectors(shelf: Shelf, dimension: int | None, settings: PgvectorSettings) -> str:
     """The statement that makes it; empty where vectors are too large for one.
 
