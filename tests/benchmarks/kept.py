@@ -67,7 +67,7 @@ async def measure() -> Subject:
         ram = Path(tempfile.mkdtemp(prefix="dovetail-bench-", dir=RAM))
         for made in (folder, ram):
             stack.callback(shutil.rmtree, made, ignore_errors=True)
-        url = stack.enter_context(postgres(folder))
+        url = stack.enter_context(postgres())
         cache = stack.enter_context(redis(folder))
         stores: dict[str, dict[str, object]] = {
             "memory": {"use": "in-memory", "max_sessions": 100_000, "max_messages": 20_000},

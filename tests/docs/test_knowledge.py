@@ -34,7 +34,7 @@ def test_two_lines_of_config_put_documents_into_postgresql(tmp_path: Path) -> No
     (tmp_path / "docs").mkdir()
     for page in DOCS.glob("*.md"):
         shutil.copy(page, tmp_path / "docs")
-    with postgres(tmp_path) as address:
+    with postgres() as address:
         (tmp_path / "dovetail.toml").write_text(changed(EXAMPLE, address), encoding="utf-8")
         added = dovetail(tmp_path, "knowledge", "add", "docs/")
         assert added.startswith(f"{len(list(DOCS.glob('*.md')))} added; ")

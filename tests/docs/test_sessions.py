@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,12 +29,9 @@ ADDRESSES = {
 @pytest.fixture
 def address(store: str, tmp_path: Path) -> Iterator[str]:
     """Where the store's server is; a file needs none."""
-    server = {"redis": redis, "postgres": postgres}.get(store)
-    if server is None:
-        yield ""
-    else:
-        with server(tmp_path) as url:
-            yield url
+    servers = {"redis": redis(tmp_path), "postgres": postgres(), "sqlite": nullcontext("")}
+    with servers[store] as url:
+        yield url
 
 
 def dovetail(folder: Path, *words: str) -> str:

