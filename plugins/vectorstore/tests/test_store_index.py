@@ -71,12 +71,12 @@ def _rows(count: int, size: int = 8, *, first: int = 0) -> list[Row]:
     return [row(f"text {first + n}", vector) for n, vector in enumerate(vectors)]
 
 
-async def _recall(store: VectorStore, items: list[Item]) -> float:
-    """Which part of the nearest ten is found, of points beside some of the items."""
+async def _recall(store: VectorStore, asked: list[Item], items: list[Item]) -> float:
+    """Which part of the nearest ten is found, of points beside some of those asked for."""
     vectors = np.array([item.vector for item in items])
     same = 0
-    for n in range(0, MANY, MANY // 50):
-        query = vectors[n] + 0.3 * vectors[n - 1]
+    for n in range(0, len(asked), len(asked) // 50):
+        query = np.array(asked[n].vector) + 0.3 * np.array(asked[n - 1].vector)
         found = {hit.text for hit in await store.search(query.tolist(), scope=ADA)}
         same += len(found & {items[m].text for m in np.argsort(-(vectors @ query))[:10].tolist()})
     return same / (10 * 50)
@@ -108,10 +108,21 @@ async def test_others_in_the_place_of_all_are_found_as_well(
     async with open_store(in_folder(tmp_path / "store")) as store:
         await store.add(second, scope=ADA)
     async with open_store(in_folder(tmp_path / "store")) as store:
-        assert await _recall(store, second) >= 0.95
+        assert await _recall(store, second, second) >= 0.95
         # And where so few are left that they are compared one by one.
         await store.delete(scope=ADA, filters={"page": {"$gte": 10}})
         assert len(await store.search(axis(0, 32), scope=ADA, limit=1000)) == MANY // 10
+
+
+async def test_little_of_another_kind_is_found_among_much(tmp_path: Path) -> None:
+    first, others = _grouped("first", 1), _ungrouped("other", 2)
+    async with open_store(in_folder(tmp_path / "store")) as store:
+        await store.add(first, scope=ADA)
+    async with open_store(in_folder(tmp_path / "store")) as store:
+        await _recall(store, first, first)
+        for end in (200, 2000, 5000):
+            await store.add(others[:end], scope=ADA)
+            assert await _recall(store, others[:end], [*first, *others[:end]]) >= 0.95
 
 
 async def test_what_has_just_come_or_gone_takes_no_place_from_what_is_there(

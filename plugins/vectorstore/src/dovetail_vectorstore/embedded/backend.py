@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from dovetail_vectorstore.embedded.index import Index
     from dovetail_vectorstore.items import Hit, Row, Source, Stored, Vector
 
+MEANWHILE = 0.25
+"""Which part of an index has to have changed for it to be saved while the store is in use."""
 AT_THE_END = 2048
 """How many changes of an index are worth saving it when the store is closed."""
 
@@ -329,7 +331,7 @@ class EmbeddedBackend(VectorBackend):
             self._look(changes.shelf)
 
     def _look(self, shelf: Shelf) -> None:
-        """Have new lists made if it is time; in the thread that writes."""
+        """Have the lists seen to if it is time; in the thread that writes."""
         if shelf.index is not None and shelf.index.due and not shelf.merging:
             shelf.merging = True
             self._loop.call_soon_threadsafe(self._begin, shelf)
@@ -343,14 +345,15 @@ class EmbeddedBackend(VectorBackend):
         task.add_done_callback(self._merges.discard)
 
     async def _merge(self, shelf: Shelf) -> None:
-        """Make new lists, beside everything else, until there is no need for more."""
+        """See to the lists, beside everything else, until there is no need for more."""
         try:
             while shelf.index is not None and shelf.index.due and self._maker is not None:
                 merge = shelf.index.merging()
                 await self._loop.run_in_executor(self._maker, merge.run)
                 await self._database.between_writes(partial(shelf.index.finish, merge))
             if self._maker is not None:
-                await self._database.between_writes(partial(self._save, shelf, 0))
+                least = int(len(shelf.index or ()) * MEANWHILE)
+                await self._database.between_writes(partial(self._save, shelf, least))
         finally:
             shelf.merging = False
 

@@ -81,7 +81,7 @@ def probes_for(lists: faiss.IndexIVFFlat) -> int:
     Half of the samples are vectors that are there; the others lie on the way from one to another,
     as a question may lie beside the passage that answers it.
     """
-    one, other = _drawn(lists, SAMPLES), _drawn(lists, SAMPLES, seed=2)
+    one, other = drawn(lists, SAMPLES), drawn(lists, SAMPLES, seed=2)
     one[::2] += other[::2] / 2
 
     def found(probes: int) -> Numbers:
@@ -99,8 +99,8 @@ def probes_for(lists: faiss.IndexIVFFlat) -> int:
     return probes
 
 
-def _drawn(lists: faiss.IndexIVFFlat, count: int, seed: int = 1) -> Floats:
-    """Some of the vectors, not only of those that the centres were made of."""
+def drawn(lists: faiss.IndexIVFFlat, count: int, seed: int = 1) -> Floats:
+    """Some of the vectors, drawn with a seed; there has to be one."""
     ends = np.cumsum([lists.invlists.list_size(number) for number in range(lists.nlist)])
     places = np.random.default_rng(seed).choice(ends[-1], count)
     where = np.searchsorted(ends, places, side="right").tolist()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import structlog
 
-from dovetail_vectorstore.embedded.index import FEWEST, OTHERS, Index
+from dovetail_vectorstore.embedded.index import OTHERS, Index
 from dovetail_vectorstore.embedded.saved import BadIndexError, load, save
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Shelf:
     def save(self, *, least: int) -> None:
         """Put the index into the file if so many have changed, while nothing is written."""
         index = self.index
-        if index is None or len(index) < FEWEST or index.changes - self.saved < least:
+        if index is None or index.lists.nlist == 1 or index.changes - self.saved < least:
             return
         try:
             save(index, self.file, self.belongs)
