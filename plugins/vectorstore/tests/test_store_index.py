@@ -13,7 +13,7 @@ import pytest
 
 from dovetail_vectorstore import Item, Where, open_store
 from dovetail_vectorstore.embedded import EmbeddedBackend
-from dovetail_vectorstore.errors import WrongModel
+from dovetail_vectorstore.errors import VectorStoreError, WrongModel
 from dovetail_vectorstore.preparing import unit
 from dovetail_vectorstore.testing import axis, row, texts_of
 from plugins.vectorstore.tests.storing import ADA, BOB, in_folder
@@ -115,12 +115,15 @@ async def test_others_in_the_place_of_all_are_found_as_well(
 
 
 async def test_little_of_another_kind_is_found_among_much(tmp_path: Path) -> None:
-    first, others = _grouped("first", 1), _ungrouped("other", 2)
+    first = _grouped("first", 1)
+    subject = np.random.default_rng(3).normal(size=32)
+    far = np.random.default_rng(2).normal(size=(MANY, 32)) * 0.5 + subject
+    others = _items("other", far)
     async with open_store(in_folder(tmp_path / "store")) as store:
         await store.add(first, scope=ADA)
     async with open_store(in_folder(tmp_path / "store")) as store:
         await _recall(store, first, first)
-        for end in (200, 2000, 5000):
+        for end in (200, 2000):
             await store.add(others[:end], scope=ADA)
             assert await _recall(store, others[:end], [*first, *others[:end]]) >= 0.95
 
@@ -204,3 +207,14 @@ async def test_an_index_of_after_a_backup_is_not_taken_for_one_of_it(tmp_path: P
             assert hit.item.text == given.item.text
             assert hit.score == pytest.approx(1)
         assert await backend.near("c", unit(axis(0, 8)), Where(BOB), 5) == []
+
+
+async def test_whoever_asks_while_it_closes_is_told_that_it_is_closed(tmp_path: Path) -> None:
+    async with _opened(tmp_path / "store") as backend:
+        await backend.put("c", _rows(10), model="m")
+        closing = asyncio.create_task(backend.close())
+        with pytest.raises(VectorStoreError, match="is closed"):
+            while True:
+                await backend.near("c", unit(axis(0, 8)), Where(ADA), 5)
+                await backend.put("c", _rows(1), model="m")
+        await closing

@@ -38,6 +38,7 @@ class Database:
         self._readers: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection | None = None
         self._local = threading.local()
+        self._closed = True
         self._opened: deque[sqlite3.Connection] = deque()
 
     async def open(self, then: Callable[[sqlite3.Connection], T]) -> T:
@@ -48,11 +49,13 @@ class Database:
         """
         self._writer = ThreadPoolExecutor(1, "dovetail-vectors-writer")
         self._readers = ThreadPoolExecutor(READERS, "dovetail-vectors-reader")
+        self._closed = False
         await self._run(self._writer, self._prepare)
         return await self.write(then)
 
     async def close(self) -> None:
         """Finish what waits, and close the file; may be called again."""
+        self._closed = True
         for pool in (self._readers, self._writer):
             if pool is not None:
                 await asyncio.to_thread(pool.shutdown)
@@ -102,7 +105,7 @@ class Database:
         return await self._run(self._readers, run)
 
     async def _run(self, pool: ThreadPoolExecutor | None, work: Callable[[], T]) -> T:
-        if pool is None:
+        if pool is None or self._closed:
             raise VectorStoreError(f"the vector store `{self.path.parent}` is closed")
         try:
             return await asyncio.get_running_loop().run_in_executor(pool, work)

@@ -64,6 +64,8 @@ class Index:
         self.lists = single(dimension) if lists is None else lists
         self.late = single(dimension)
         """What has come of late."""
+        self._count = int(self.lists.ntotal)
+        """How many are in both, for those who ask beside a change."""
         self.added = added
         """How many came into the lists after their centres were made."""
         self.changes = 0
@@ -78,7 +80,7 @@ class Index:
 
     def __len__(self) -> int:
         """How many vectors can be found."""
-        return int(self.lists.ntotal + self.late.ntotal)
+        return self._count
 
     @property
     def due(self) -> bool:
@@ -102,13 +104,15 @@ class Index:
         with self._changing():
             self._own(numbers, owners)
             self.late.add_with_ids(vectors, numbers)
+            self._count += len(numbers)
 
     def remove(self, numbers: Numbers) -> None:
         """Find these no more."""
         with self._changing():
             self._owners[numbers[numbers < self.end]] = NOBODY
-            self.changes += self.lists.remove_ids(numbers)
-            self.late.remove_ids(numbers)
+            gone = int(self.lists.remove_ids(numbers))
+            self.changes += gone
+            self._count -= gone + int(self.late.remove_ids(numbers))
 
     def search(
         self,
