@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import sys
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,7 +29,11 @@ ADDRESSES = {
 @pytest.fixture
 def address(store: str, tmp_path: Path) -> Iterator[str]:
     """Where the store's server is; a file needs none."""
-    servers = {"redis": redis(tmp_path), "postgres": postgres(), "sqlite": nullcontext("")}
+    servers: dict[str, AbstractContextManager[str]] = {
+        "redis": redis(tmp_path),
+        "postgres": postgres(),
+        "sqlite": nullcontext(""),
+    }
     with servers[store] as url:
         yield url
 
