@@ -16,7 +16,7 @@ import pytest
 from dovetail import FinishReason, Kernel, ProviderError, ProviderUnavailable
 from dovetail.testing import json_reply, ollama_tags, refused_url
 from dovetail.testing.leaks import within
-from plugins.ollama.tests.faults import BROKE_OFF, HARMLESS, KEY, NEVER_BEGAN, QUICK, WHOLE, Fault
+from plugins.ollama.tests.faults import BROKE_OFF, HARMLESS, KEY, NEVER_BEGAN, PATIENT, WHOLE, Fault
 from plugins.ollama.tests.samples import SHOWN
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def opened(url: str, tries: int, num_ctx: int | None, fault: Fault | None = None
     table = {
         "base_url": url,
         "api_key": KEY,
-        "http": {**QUICK, **(fault.http if fault else {})},
+        "http": {**PATIENT, **(fault.http if fault else {})},
         **({"num_ctx": num_ctx} if num_ctx else {}),
     }
     resilience = {

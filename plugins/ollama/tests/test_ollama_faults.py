@@ -19,7 +19,7 @@ from dovetail.testing import (
     length_mismatch,
     refused_url,
 )
-from plugins.ollama.tests.faults import BROKE_OFF, KEY, NEVER_BEGAN, QUICK, WHOLE, Fault
+from plugins.ollama.tests.faults import BROKE_OFF, KEY, NEVER_BEGAN, PATIENT, WHOLE, Fault
 from plugins.ollama.tests.samples import EMBEDDED
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def opened(url: str, transport: str, fault: Fault | None = None, **settings: object) -> Kernel:
-    http = {"transport": transport, **QUICK, **(fault.http if fault else {})}
+    http = {"transport": transport, **PATIENT, **(fault.http if fault else {})}
     table = {"base_url": url, "num_ctx": 4096, "api_key": KEY, "http": http, **settings}
     config = {
         "chat": {"model": "ollama/m", "embedding_model": "ollama/m"},

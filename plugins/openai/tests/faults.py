@@ -56,7 +56,7 @@ FILLED = "x" * 490 + KEY
 GARBLED = b'data: {"choices": [' + b"x" * 50 + KEY.encode() + b"\n\n"
 """The same of an event."""
 QUICK = {"first_byte": 0.2}
-STILL = {"between": 0.2}
+STILL = {"between": 0.5}
 GOOD = openai_sse("Hello there friend", usage={"prompt_tokens": 5})
 ENDLESS = openai_sse("Hello there", finish=None, done=False)
 WHOLE = openai_json("Hello there friend")
