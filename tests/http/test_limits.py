@@ -84,14 +84,14 @@ async def test_the_first_byte_has_a_limit(
 async def test_head_and_first_byte_share_one_limit(
     upstream: Upstream, make_client: MakeClient
 ) -> None:
-    slow = replace(stall_before_body(STREAM), before=(Pause(0.25),))
+    slow = replace(stall_before_body(STREAM), before=(Pause(1.0),))
     upstream.script(slow)
     loop = asyncio.get_running_loop()
     begun = loop.time()
     with pytest.raises(ProviderTimeout, match="did not begin"):
-        async with make_client(first_byte=0.4).stream("/chat", {}) as reply:
+        async with make_client(first_byte=1.5).stream("/chat", {}) as reply:
             await events_of(reply)
-    assert loop.time() - begun < 0.6
+    assert loop.time() - begun < 2.4  # with a limit for each: 2.5
 
 
 @pytest.mark.parametrize("fault", [stall_after(STREAM, 1), comments_only(STREAM, 1, every=0.01)])
@@ -149,16 +149,16 @@ async def test_pieces_that_keep_coming_pass_no_limit(
     upstream: Upstream, make_client: MakeClient
 ) -> None:
     """The stream takes longer than each limit allows."""
-    upstream.script(event_stream(*(EVENT, Pause(0.06)) * 10))
-    async with make_client(first_byte=0.5, between=0.5).stream("/chat", {}) as reply:
-        assert len(await events_of(reply)) == 10
+    upstream.script(event_stream(*(EVENT, Pause(0.1)) * 12))
+    async with make_client(first_byte=1, between=1).stream("/chat", {}) as reply:
+        assert len(await events_of(reply)) == 12
 
 
 async def test_a_piece_that_comes_in_many_bytes_is_progress_when_it_is_whole(
     upstream: Upstream, make_client: MakeClient
 ) -> None:
     upstream.script(drip(event_stream(EVENT * 20), size=10, every=0.03))
-    async with make_client(first_byte=5, between=0.5).stream("/chat", {}) as reply:
+    async with make_client(first_byte=5, between=1).stream("/chat", {}) as reply:
         assert len(await events_of(reply)) == 20
 
 
@@ -167,10 +167,10 @@ async def test_a_slow_reader_is_not_taken_for_a_slow_server(
 ) -> None:
     upstream.script(openai_sse(*["x" * 100_000] * 50))
     seen = 0
-    async with make_client(first_byte=0.4, between=0.4).stream("/chat", {}) as reply:
+    async with make_client(first_byte=1, between=1).stream("/chat", {}) as reply:
         async for data in reply.chunks():
             if not seen:
-                await asyncio.sleep(0.6)
+                await asyncio.sleep(1.3)
             seen += len(data)
             reply.progress()
     assert seen > 5_000_000
@@ -182,7 +182,7 @@ async def test_waiting_for_a_place_counts_as_waiting_for_the_first_byte(
     gate = Gate()
     upstream.reply("/long", event_stream(EVENT, Wait(gate)))
     upstream.reply("/short", openai_json())
-    client = make_client(max_connections=1, first_byte=0.2)
+    client = make_client(max_connections=1, first_byte=1)
     async with client.stream("/long", {}) as reply:
         with pytest.raises(ProviderTimeout, match="did not begin"):
             await client.post("/short", {})

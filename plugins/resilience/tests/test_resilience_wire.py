@@ -60,7 +60,7 @@ def serving(upstream: Upstream, other: Upstream) -> Serve:
 
     @asynccontextmanager
     async def opened(*, url: str = "", **settings: Any) -> AsyncIterator[Kernel]:
-        http = {"first_byte": 0.2, "between": 0.2}
+        http = {"first_byte": 0.8, "between": 0.8}
         table = {"use": "openai", "http": http}
         config = {
             "chat": {"model": "main/one", "embedding_model": "main/one"},
