@@ -54,7 +54,7 @@ GARBLED = b'{"message": {"content": ' + b"x" * 50 + KEY.encode() + b"\n"
 REMOTE = {"message": {"role": "assistant", "content": ""}, "remote_model": "m"}
 PATIENT = {"connect": 20, "first_byte": 20, "between": 20}
 """Limits that nothing meets but what stands still."""
-QUICK = {"first_byte": 0.2}
+QUICK = {"first_byte": 0.5}
 STILL = {"between": 0.5}
 
 

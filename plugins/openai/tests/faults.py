@@ -55,7 +55,7 @@ FILLED = "x" * 490 + KEY
 """What an error repeats of a server's words ends within the key."""
 GARBLED = b'data: {"choices": [' + b"x" * 50 + KEY.encode() + b"\n\n"
 """The same of an event."""
-QUICK = {"first_byte": 0.2}
+QUICK = {"first_byte": 0.5}
 STILL = {"between": 0.5}
 GOOD = openai_sse("Hello there friend", usage={"prompt_tokens": 5})
 ENDLESS = openai_sse("Hello there", finish=None, done=False)
